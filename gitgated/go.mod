@@ -1,0 +1,3 @@
+module github.com/bottlesuite/bottle/gitgated
+
+go 1.26.0

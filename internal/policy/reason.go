@@ -1,0 +1,66 @@
+package policy
+
+// Reason is the machine-readable cause of a denial. The list below is closed:
+// docs/reasons.md is generated from it, and a test holds the two together.
+type Reason string
+
+// Reasons for which a request is denied.
+const (
+	// The destination.
+	ReasonHostNotAllowed    Reason = "host_not_allowed"     // no route names the host and port
+	ReasonPathNotAllowed    Reason = "path_not_allowed"     // the host has a route, none of its matches takes the path
+	ReasonMethodNotAllowed  Reason = "method_not_allowed"   // the path is allowed, not with this method
+	ReasonAuthorityMismatch Reason = "authority_mismatch"   // TLS name, CONNECT authority and Host disagree
+	ReasonBadAuthority      Reason = "bad_authority"        // the host is not a plain lower-case DNS name with a port
+	ReasonAddressForbidden  Reason = "address_forbidden"    // the name resolves to an address that is not public
+	ReasonNestedProxy       Reason = "nested_proxy"         // CONNECT or an absolute-form target inside a tunnel
+	ReasonPlaintextAuth     Reason = "plaintext_credential" // a credentialed route asked for without TLS
+
+	// Requests with two readings.
+	ReasonAmbiguousPath Reason = "ambiguous_path" // the path could be read in two ways
+	ReasonBadRequest    Reason = "bad_request"    // the request breaks HTTP or uses a part of it that is refused
+	ReasonUpgrade       Reason = "upgrade_not_allowed"
+
+	// What leaves.
+	ReasonGitPush        Reason = "git_push_over_https" // pushes go through the git gate
+	ReasonSecretFound    Reason = "secret_found"        // a credential in URL, headers or body
+	ReasonUnscannable    Reason = "unscannable_body"    // a body that cannot be read, so cannot be cleared
+	ReasonRelayForged    Reason = "relay_forged"        // a relay header whose MAC does not verify
+	ReasonBodyTooLarge   Reason = "body_too_large"
+	ReasonCredentialGone Reason = "credential_missing" // the route's credential cannot be read
+
+	// Failing closed.
+	ReasonUpstreamUnreachable Reason = "upstream_unreachable"
+	ReasonUpstreamUntrusted   Reason = "upstream_untrusted" // the upstream's certificate does not verify
+	ReasonAuditUnavailable    Reason = "audit_unavailable"  // the decision cannot be recorded
+	ReasonNameNotAnswered     Reason = "name_not_answered"  // a DNS name outside the bottle
+)
+
+// Reasons lists every reason with one sentence that explains it to a reader of
+// the docs, in the order in which docs/reasons.md prints them.
+var Reasons = []struct {
+	Reason Reason
+	Means  string
+}{
+	{ReasonHostNotAllowed, "No route names this host and port."},
+	{ReasonPathNotAllowed, "The host is allowed, but no match of its routes takes this path."},
+	{ReasonMethodNotAllowed, "The path is allowed, but not with this method."},
+	{ReasonAuthorityMismatch, "The TLS server name, the CONNECT authority and the Host header do not agree, port included."},
+	{ReasonBadAuthority, "The host is not a plain DNS name: an address literal, a trailing dot, user information or odd characters."},
+	{ReasonAddressForbidden, "The name resolves to an address that is not public, and the bottle does not allow it by allow_private."},
+	{ReasonNestedProxy, "CONNECT or an absolute-form target was sent inside a tunnel."},
+	{ReasonPlaintextAuth, "The route injects a credential, and the request came without TLS."},
+	{ReasonAmbiguousPath, "The path has two readings (dot segments, encoded separators, backslashes, empty segments, control bytes)."},
+	{ReasonBadRequest, "The request breaks HTTP, or uses a part of it that is refused."},
+	{ReasonUpgrade, "The request asks for a protocol upgrade that the route does not allow."},
+	{ReasonGitPush, "Git pushes over HTTPS are refused on every route; push through the git gate."},
+	{ReasonSecretFound, "The URL, a header or the body holds what looks like a credential."},
+	{ReasonUnscannable, "The body's encoding cannot be read, so it cannot be cleared to leave."},
+	{ReasonRelayForged, "A relay header arrived that egressd did not sign."},
+	{ReasonBodyTooLarge, "The body is larger than the limit of the route."},
+	{ReasonCredentialGone, "The credential of the route cannot be read, so the request is not sent without it."},
+	{ReasonUpstreamUnreachable, "The upstream did not answer."},
+	{ReasonUpstreamUntrusted, "The upstream's certificate does not verify against the roots that the bottle trusts."},
+	{ReasonAuditUnavailable, "The decision could not be recorded, so nothing was sent."},
+	{ReasonNameNotAnswered, "The name is outside the bottle; the guest resolves sidecar names only."},
+}

@@ -1,0 +1,55 @@
+package wire
+
+// Route allows requests to one host. It is the same struct in a bottle's
+// manifest and in egressd.yaml.
+type Route struct {
+	// Host is an exact DNS name or "*.suffix", with ":port" unless 443.
+	Host string `yaml:"host"`
+	// Matches are alternatives. None means every path and every method.
+	Matches []Match `yaml:"matches,omitempty"`
+	Auth    *Auth   `yaml:"auth,omitempty"`
+	// WebSocket allows a protocol upgrade to websocket.
+	WebSocket bool    `yaml:"websocket,omitempty"`
+	Limits    *Limits `yaml:"limits,omitempty"`
+}
+
+// Match is one alternative of a route; all of its conditions must hold.
+type Match struct {
+	Path *PathMatch `yaml:"path,omitempty"`
+	// Methods are upper-case HTTP methods; none means every method.
+	Methods []string `yaml:"methods,omitempty"`
+}
+
+// PathMatch has exactly one field set.
+type PathMatch struct {
+	// Exact matches the canonical path as a whole.
+	Exact string `yaml:"exact,omitempty"`
+	// Prefix matches on segment boundaries: /v1 takes /v1 and /v1/x, not /v10.
+	Prefix string `yaml:"prefix,omitempty"`
+}
+
+// Auth schemes.
+const (
+	SchemeBearer = "Bearer" // Authorization: Bearer <token>
+	SchemeToken  = "token"  // Authorization: token <token>
+	SchemeBasic  = "Basic"  // Authorization: Basic base64(<token>); the token is user:password
+	SchemeHeader = "header" // <Header>: <token>
+)
+
+// Auth names the credential that egressd injects on a route. It holds a
+// reference, never a value.
+type Auth struct {
+	// Scheme is one of the Scheme constants.
+	Scheme string `yaml:"scheme"`
+	// TokenRef names the environment variable (launcher) or secret file
+	// (egressd) that holds the token: [A-Z][A-Z0-9_]*.
+	TokenRef string `yaml:"token_ref"`
+	// Header is the field to set, for SchemeHeader only.
+	Header string `yaml:"header,omitempty"`
+}
+
+// Limits bound one request on a route.
+type Limits struct {
+	// MaxRequestBytes is a size such as 10MiB; "" means no limit of the route.
+	MaxRequestBytes Size `yaml:"max_request_bytes,omitempty"`
+}

@@ -1,0 +1,3 @@
+module github.com/bottlesuite/bottle/superviserd
+
+go 1.26.0
