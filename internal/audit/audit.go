@@ -1,0 +1,242 @@
+// Package audit writes the record of decisions: JSON lines, one a decision,
+// each carrying the SHA-256 of the line before it, so that a changed or missing
+// line shows. A line that cannot be written is an error, and the caller denies
+// the request: a full disk stops traffic instead of losing its record.
+//
+// Entries hold names, never secret values; callers mask findings.
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bottlesuite/bottle/internal/policy"
+)
+
+// Entry is one decision. Open's component and bottle, the time and the link to
+// the previous line are added when it is written.
+type Entry struct {
+	Event     string // "request", "connect", "tls", "dns", "start", "reload", "stop"
+	Decision  policy.Verdict
+	Reason    policy.Reason
+	Rule      string
+	Detail    string
+	Method    string
+	Host      string
+	Path      string
+	Status    int
+	BytesIn   int64 // from the agent's side
+	BytesOut  int64 // towards it
+	Duration  time.Duration
+	RequestID string
+}
+
+// Line is an entry as it stands in the file.
+type Line struct {
+	Time      string         `json:"ts"`
+	Bottle    string         `json:"bottle"`
+	Component string         `json:"component"`
+	Event     string         `json:"event"`
+	Decision  policy.Verdict `json:"decision,omitempty"`
+	Reason    policy.Reason  `json:"reason,omitempty"`
+	Rule      string         `json:"rule,omitempty"`
+	Detail    string         `json:"detail,omitempty"`
+	Method    string         `json:"method,omitempty"`
+	Host      string         `json:"host,omitempty"`
+	Path      string         `json:"path,omitempty"`
+	Status    int            `json:"status,omitempty"`
+	BytesIn   int64          `json:"bytes_in"`
+	BytesOut  int64          `json:"bytes_out"`
+	Duration  int64          `json:"duration_us"`
+	RequestID string         `json:"request_id,omitempty"`
+	Prev      string         `json:"prev"`
+}
+
+// Genesis is the prev of a file's first line.
+var Genesis = strings.Repeat("0", 2*sha256.Size)
+
+// Bounds of what an agent can make a line hold; longer values are cut.
+const (
+	maxField = 2048
+	maxLine  = 64 << 10
+)
+
+// Log appends to one audit file. It is safe for concurrent use.
+type Log struct {
+	component, bottle string
+
+	mu   sync.Mutex
+	file *os.File
+	prev string
+	// waiting holds lines that could not be written yet.
+	waiting []Line
+	// torn says that the last write may have left half a line.
+	torn bool
+	buf  bytes.Buffer
+}
+
+// Open opens or creates an audit file and continues its chain. A half-written
+// last line, as a crash or a full disk leaves it, is closed with a line end
+// and stays visible.
+func Open(file, component, bottle string) (*Log, error) {
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the audit log: %w", err)
+	}
+	prev, torn, err := lastHash(f)
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("cannot continue the audit log %s: %w", file, err)
+	}
+	return &Log{component: component, bottle: bottle, file: f, prev: prev, torn: torn}, nil
+}
+
+// lastHash returns the hash of the file's last line.
+func lastHash(f *os.File) (prev string, torn bool, err error) {
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil || size == 0 {
+		return Genesis, false, err
+	}
+	tail := make([]byte, min(size, 2*maxLine))
+	if _, err := f.ReadAt(tail, size-int64(len(tail))); err != nil {
+		return "", false, err
+	}
+	torn = tail[len(tail)-1] != '\n'
+	tail = bytes.TrimSuffix(tail, []byte("\n"))
+	if i := bytes.LastIndexByte(tail, '\n'); i >= 0 {
+		tail = tail[i+1:]
+	} else if int64(len(tail)) < size-1 {
+		return "", false, errors.New("its last line is longer than any that is written here")
+	}
+	return hash(tail), torn, nil
+}
+
+func hash(line []byte) string {
+	sum := sha256.Sum256(line)
+	return hex.EncodeToString(sum[:])
+}
+
+// maxWaiting bounds the lines that are kept while the file cannot be written.
+// Requests are denied meanwhile, so only those in flight add to them.
+const maxWaiting = 4096
+
+// Write appends an entry. When the file cannot be written the line is kept and
+// an error returned; [Log.Ready] writes it later.
+func (l *Log) Write(e Entry) error {
+	line := Line{
+		Time:   time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"),
+		Bottle: l.bottle, Component: l.component,
+		Event: e.Event, Decision: e.Decision, Reason: e.Reason, Rule: e.Rule,
+		Detail: clip(e.Detail), Method: clip(e.Method), Host: clip(e.Host), Path: clip(e.Path),
+		Status: e.Status, BytesIn: e.BytesIn, BytesOut: e.BytesOut,
+		Duration: e.Duration.Microseconds(), RequestID: e.RequestID,
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting) >= maxWaiting {
+		return errors.New("the audit log is full and too many lines are waiting; a line is lost")
+	}
+	l.waiting = append(l.waiting, line)
+	return l.flush()
+}
+
+// Ready reports whether decisions can be recorded, after writing the lines that
+// wait. Ask it before allowing anything: an error means that a line could not
+// be written, and that what was to be allowed must be denied.
+func (l *Log) Ready() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flush()
+}
+
+// flush writes the waiting lines in order.
+func (l *Log) flush() error {
+	for len(l.waiting) > 0 {
+		if err := l.append(l.waiting[0]); err != nil {
+			return err
+		}
+		l.waiting = l.waiting[1:]
+	}
+	l.waiting = nil
+	return nil
+}
+
+// append writes one line at the end of the chain.
+func (l *Log) append(line Line) error {
+	line.Prev = l.prev
+	l.buf.Reset()
+	if l.torn {
+		l.buf.WriteByte('\n')
+	}
+	start := l.buf.Len()
+	enc := json.NewEncoder(&l.buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(line); err != nil {
+		return fmt.Errorf("cannot encode an audit line: %w", err)
+	}
+	n, err := l.file.Write(l.buf.Bytes())
+	if err != nil {
+		if n > start { // the chain goes on from what stands in the file
+			l.torn, l.prev = true, hash(l.buf.Bytes()[start:n])
+		} else if n > 0 {
+			l.torn = false // just the line end that closed an earlier half line
+		}
+		return fmt.Errorf("cannot write the audit log: %w", err)
+	}
+	l.torn = false
+	l.prev = hash(bytes.TrimSuffix(l.buf.Bytes()[start:], []byte("\n")))
+	return nil
+}
+
+// Close closes the file.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.file.Close()
+}
+
+func clip(s string) string {
+	if len(s) > maxField {
+		return s[:maxField] + "…"
+	}
+	return s
+}
+
+// Verify reads an audit file and checks its chain. It returns the number of
+// good lines and, for the first broken one, an error that names it.
+func Verify(r io.Reader) (lines int, err error) {
+	s := bufio.NewScanner(r)
+	s.Buffer(nil, 2*maxLine)
+	prev := Genesis
+	for s.Scan() {
+		var l Line
+		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
+			return lines, fmt.Errorf("line %d is not a whole audit line: %w", lines+1, err)
+		}
+		if l.Prev != prev {
+			return lines, fmt.Errorf("line %d does not follow line %d: a line was changed, removed or added", lines+1, lines)
+		}
+		prev = hash(s.Bytes())
+		lines++
+	}
+	return lines, s.Err()
+}
+
+// NewRequestID returns 16 lower-case base32 digits (80 random bits).
+func NewRequestID() string {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails since Go 1.24
+	return strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+}

@@ -1,0 +1,183 @@
+// Package mitm serves the inside of intercepted tunnels. A proxy that has
+// accepted a CONNECT hands the raw connection to a [Server], which finishes TLS
+// with a leaf for that very host and serves what follows by net/http's own
+// server: HTTP/1.1, HTTP/2, streaming and upgrades behave as they do in any Go
+// server, with its limits and timeouts.
+//
+// The TLS server name must be the CONNECT host. A client that sends another
+// one, or none, is refused before a certificate is shown.
+package mitm
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/bottlesuite/bottle/internal/route"
+)
+
+// Timeouts and limits of a tunnel. A body may take as long as it likes; a
+// header, a handshake and an idle connection may not.
+const (
+	HandshakeTimeout  = 10 * time.Second
+	ReadHeaderTimeout = 15 * time.Second
+	IdleTimeout       = 2 * time.Minute
+	MaxHeaderBytes    = 64 << 10
+)
+
+// Tunnel is the authority that a CONNECT named, in its one spelling.
+type Tunnel struct{ Host, Port string }
+
+// Authority returns host:port.
+func (t Tunnel) Authority() string { return net.JoinHostPort(t.Host, t.Port) }
+
+// Options configure a server.
+type Options struct {
+	// Leaf returns the certificate for a host.
+	Leaf func(host string) (*tls.Certificate, error)
+	// Handler serves the decrypted requests; [TunnelFrom] gives it the tunnel.
+	Handler http.Handler
+	// Refused is told of each tunnel whose handshake named another host.
+	Refused func(t Tunnel, serverName string)
+	// ErrorLog takes net/http's own complaints.
+	ErrorLog *log.Logger
+}
+
+// ErrServerName is why a handshake with another or no server name is refused.
+var ErrServerName = errors.New("the TLS server name is not the host of the tunnel")
+
+// Server serves tunnels until it is shut down. Its methods are safe for
+// concurrent use.
+type Server struct {
+	opts  Options
+	http  *http.Server
+	conns *listener
+}
+
+type tunnelKey struct{}
+
+// TunnelFrom returns the tunnel through which a request came.
+func TunnelFrom(ctx context.Context) (Tunnel, bool) {
+	t, ok := ctx.Value(tunnelKey{}).(Tunnel)
+	return t, ok
+}
+
+// New starts a server.
+func New(opts Options) *Server {
+	s := &Server{opts: opts, conns: newListener()}
+	s.http = &http.Server{
+		Handler:           opts.Handler,
+		ReadHeaderTimeout: ReadHeaderTimeout,
+		IdleTimeout:       IdleTimeout,
+		MaxHeaderBytes:    MaxHeaderBytes,
+		ErrorLog:          opts.ErrorLog,
+		// OPTIONS * goes to the handler, which refuses it; net/http would say 200.
+		DisableGeneralOptionsHandler: true,
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: 256},
+		TLSConfig: &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			NextProtos:     []string{"h2", "http/1.1"},
+			GetCertificate: s.certificate,
+		},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, tunnelKey{}, tunnelOf(c))
+		},
+	}
+	go func() { _ = s.http.ServeTLS(s.conns, "", "") }() // ends with ErrServerClosed
+	return s
+}
+
+// Accept tells the client of a hijacked CONNECT that its tunnel stands, and
+// serves it. It closes the connection when the client is gone.
+func (s *Server) Accept(c net.Conn, t Tunnel) {
+	if _, err := c.Write([]byte("HTTP/1.1 200 Connection established\r\n\r\n")); err != nil {
+		_ = c.Close()
+		return
+	}
+	s.ServeConn(c, t)
+}
+
+// ServeConn takes over a connection on which the tunnel's acceptance has been
+// written. It returns at once; the connection is closed when its client or the
+// server is done with it.
+func (s *Server) ServeConn(c net.Conn, t Tunnel) {
+	s.conns.put(&conn{Conn: c, tunnel: t})
+}
+
+// Shutdown stops taking tunnels and waits for requests in flight until ctx ends,
+// then closes what is left.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		_ = s.http.Close()
+	}
+	return err
+}
+
+func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	t := tunnelOf(hello.Conn)
+	if name, err := route.Host(hello.ServerName); err != nil || name != t.Host {
+		if s.opts.Refused != nil {
+			s.opts.Refused(t, hello.ServerName)
+		}
+		return nil, fmt.Errorf("%w: tunnel to %s", ErrServerName, t.Authority())
+	}
+	return s.opts.Leaf(t.Host)
+}
+
+// conn carries its tunnel through crypto/tls and net/http.
+type conn struct {
+	net.Conn
+	tunnel Tunnel
+}
+
+func tunnelOf(c net.Conn) Tunnel {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if c, ok := c.(*conn); ok {
+		return c.tunnel
+	}
+	return Tunnel{}
+}
+
+// listener hands connections from ServeConn to net/http.
+type listener struct {
+	queue chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newListener() *listener {
+	return &listener{queue: make(chan net.Conn), done: make(chan struct{})}
+}
+
+func (l *listener) put(c net.Conn) {
+	select {
+	case l.queue <- c:
+	case <-l.done:
+		_ = c.Close()
+	}
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.queue:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+func (l *listener) Addr() net.Addr { return &net.TCPAddr{} }

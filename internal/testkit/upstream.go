@@ -1,0 +1,95 @@
+package testkit
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Seen is a request as it reached an upstream.
+type Seen struct {
+	Method, Host, URI, Proto string
+	Header                   http.Header
+	Trailer                  http.Header
+	Body                     []byte
+}
+
+// Upstream is a recording HTTPS server on loopback.
+type Upstream struct {
+	*httptest.Server
+	mu   sync.Mutex
+	seen []Seen
+}
+
+// NewUpstream starts a server whose certificate is for names. It records each
+// request and leaves the answer to handler, or says "ok" when that is nil. A
+// body is recorded as far as it came, also when the request was cut off.
+func NewUpstream(t testing.TB, ca *CA, handler http.HandlerFunc, names ...string) *Upstream {
+	t.Helper()
+	u := &Upstream{}
+	u.Server = httptest.NewUnstartedServer(u.recording(handler))
+	u.EnableHTTP2 = true
+	u.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Leaf(t, names...)}}
+	u.Config.ErrorLog = log.New(io.Discard, "", 0)
+	u.StartTLS()
+	t.Cleanup(u.Close)
+	return u
+}
+
+func (u *Upstream) recording(handler http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s := Seen{Method: r.Method, Host: r.Host, URI: r.RequestURI, Proto: r.Proto, Header: r.Header.Clone()}
+		u.mu.Lock()
+		i := len(u.seen)
+		u.seen = append(u.seen, s)
+		u.mu.Unlock()
+		if handler != nil {
+			handler(w, r)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		u.mu.Lock()
+		u.seen[i].Body, u.seen[i].Trailer = body, r.Trailer.Clone()
+		u.mu.Unlock()
+		if err == nil {
+			_, _ = io.WriteString(w, "ok")
+		}
+	}
+}
+
+// Seen returns what has arrived since the last call.
+func (u *Upstream) Seen() []Seen {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s := u.seen
+	u.seen = nil
+	return s
+}
+
+// Port returns the port on which the server listens.
+func (u *Upstream) Port() string {
+	_, port, _ := net.SplitHostPort(u.Listener.Addr().String())
+	return port
+}
+
+// Contains reports whether any part of the request holds needle.
+func (s Seen) Contains(needle string) bool {
+	if strings.Contains(s.URI, needle) || strings.Contains(s.Host, needle) || bytes.Contains(s.Body, []byte(needle)) {
+		return true
+	}
+	for _, h := range []http.Header{s.Header, s.Trailer} {
+		for k, vs := range h {
+			if strings.Contains(k, needle) || strings.Contains(strings.Join(vs, "\n"), needle) {
+				return true
+			}
+		}
+	}
+	return false
+}
