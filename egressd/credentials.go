@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"path/filepath"
+	"strings"
+
+	"github.com/bottlesuite/bottle/internal/secret"
+	"github.com/bottlesuite/bottle/internal/wire"
+)
+
+// agentCredentials are fields in which an agent could carry a credential of its
+// own. They are removed on every route; what the route injects is set after.
+var agentCredentials = []string{
+	"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key",
+	"X-Auth-Token", "Private-Token", "Job-Token", "X-Access-Token", "X-Amz-Security-Token",
+}
+
+// overrides ask a server to treat a request as one with another method.
+var overrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+
+// credentials holds the tokens of a table's routes, by token_ref. It is
+// immutable.
+type credentials map[string]secret.String
+
+// loadCredentials reads each token that a route names from a file of that name
+// in dir.
+func loadCredentials(dir string, routes []wire.Route) (credentials, error) {
+	c := credentials{}
+	for i, r := range routes {
+		if r.Auth == nil {
+			continue
+		}
+		s, err := secret.ReadFile(filepath.Join(dir, r.Auth.TokenRef))
+		if err != nil {
+			return nil, fmt.Errorf("routes[%d] needs the token %s: %w", i, r.Auth.TokenRef, err)
+		}
+		c[r.Auth.TokenRef] = s
+	}
+	return c, nil
+}
+
+// strip removes the agent's own credentials and what would change the meaning
+// of the request behind the proxy's back.
+func strip(h http.Header) {
+	for _, name := range agentCredentials {
+		h.Del(name)
+	}
+	for _, name := range overrides {
+		h.Del(name)
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "Bottle-") || strings.HasPrefix(name, "X-Bottle-") {
+			h.Del(name)
+		}
+	}
+}
+
+// inject sets the credential of a route, once, and returns the field's name. It
+// reports false when the token is missing.
+func (c credentials) inject(h http.Header, a wire.Auth) (field string, ok bool) {
+	token, ok := c[a.TokenRef]
+	if !ok || token.Empty() {
+		return "", false
+	}
+	field, value := "Authorization", ""
+	switch a.Scheme {
+	case wire.SchemeBasic:
+		value = "Basic " + base64.StdEncoding.EncodeToString([]byte(token.Reveal()))
+	case wire.SchemeHeader:
+		field, value = textproto.CanonicalMIMEHeaderKey(a.Header), token.Reveal()
+	default:
+		value = a.Scheme + " " + token.Reveal()
+	}
+	h[field] = []string{value}
+	return field, true
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+
+	"github.com/bottlesuite/bottle/internal/mitm"
+	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/wire"
+)
+
+// ServeHTTP serves one request, decrypted or plain: reads it, judges it, sends
+// it on.
+func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	started := s.begin()
+	rd, denial := s.readRequest(r)
+	if denial != nil {
+		s.deny(w, started, rd, *denial)
+		return
+	}
+	p := s.policy.Load()
+	d, route := judge(p.table, rd)
+	if d.OK() && route.Limits != nil && r.ContentLength > int64(route.Limits.MaxRequestBytes) && route.Limits.MaxRequestBytes > 0 {
+		d = policy.Denied(policy.ReasonBodyTooLarge, d.Rule, "The body is larger than the route's limit of "+route.Limits.MaxRequestBytes.String()+".")
+	}
+	if d.OK() {
+		if err := s.audit.Ready(); err != nil {
+			s.log.Error("requests are denied until the audit log can be written", "error", err)
+			d = policy.Denied(policy.ReasonAuditUnavailable, d.Rule, "The decision could not be recorded, so nothing was sent.")
+		}
+	}
+	if !d.OK() {
+		s.deny(w, started, rd, d)
+		return
+	}
+	s.forward(w, r, &exchange{reading: rd, decision: d, route: route, credentials: p.credentials, started: started})
+}
+
+// readRequest reads a request within its tunnel, or a plain one.
+func (s *service) readRequest(r *http.Request) (reading, *policy.Decision) {
+	t, tunnelled := mitm.TunnelFrom(r.Context())
+	scheme, authority, target := "https", r.Host, r.RequestURI
+	if !tunnelled {
+		scheme, target = "http", r.URL.RequestURI()
+	}
+	fallback := reading{scheme: scheme, host: t.Host, port: t.Port, method: r.Method, path: clip(target)}
+	if tunnelled && (r.Method == http.MethodConnect || r.URL.IsAbs() || r.URL.Host != "") {
+		return fallback, refuse(policy.ReasonNestedProxy, "A proxy request was sent inside a tunnel.")
+	}
+	rd, denial := read(scheme, authority, r.Method, target)
+	if denial != nil {
+		if rd.host == "" {
+			return fallback, denial
+		}
+		rd.path = clip(target)
+		return rd, denial
+	}
+	if tunnelled && (rd.host != t.Host || rd.port != t.Port) {
+		return rd, refuse(policy.ReasonAuthorityMismatch, "The Host header does not name the host of the tunnel.")
+	}
+	if denial := rd.readFraming(r.Header); denial != nil {
+		return rd, denial
+	}
+	return rd, nil
+}
+
+// exchange is an allowed request on its way.
+type exchange struct {
+	reading
+	decision    policy.Decision
+	route       *wire.Route
+	credentials credentials
+	started     start
+	// failure replaces the decision when the exchange fails.
+	failure *policy.Decision
+}
+
+type exchangeKey struct{}
+
+var errCredential = errors.New("the route's credential is missing")
+
+// forward sends the request on and its response back, streaming both.
+func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
+	counted := &countingWriter{ResponseWriter: w}
+	body := &countingBody{ReadCloser: r.Body}
+	r.Body = body
+	if x.route.Limits != nil && x.route.Limits.MaxRequestBytes > 0 {
+		r.Body = http.MaxBytesReader(counted, body, int64(x.route.Limits.MaxRequestBytes))
+	}
+	defer func() {
+		s.recordExchange(x, counted.status, body.n.Load(), counted.n)
+	}()
+	s.proxy.ServeHTTP(counted, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+}
+
+// newProxy builds the forwarding half. Every request carries its exchange.
+func (s *service) newProxy() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite:        s.rewrite,
+		Transport:      checked{s.transport},
+		FlushInterval:  -1, // each write of the upstream at once: events must not wait
+		BufferPool:     newBufferPool(),
+		ErrorLog:       s.errorLog,
+		ModifyResponse: modifyResponse,
+		ErrorHandler:   s.failed,
+	}
+}
+
+// rewrite builds the outgoing request out of the reading, and sets the
+// credential last.
+func (s *service) rewrite(pr *httputil.ProxyRequest) {
+	x := pr.In.Context().Value(exchangeKey{}).(*exchange)
+	out := pr.Out
+	path, _ := url.PathUnescape(x.path) // canonical, so it decodes
+	out.URL = &url.URL{Scheme: x.scheme, Host: x.authority(), Path: path, RawPath: x.path, RawQuery: x.query}
+	out.Host = x.authority()
+	out.Trailer = nil // a request's trailers could carry fields past the checks
+	strip(out.Header)
+	if pr.In.Header.Get("User-Agent") == "" {
+		out.Header["User-Agent"] = []string{""} // none, rather than Go's own
+	}
+	var injected []string
+	if x.route.Auth != nil {
+		field, ok := x.credentials.inject(out.Header, *x.route.Auth)
+		if !ok {
+			x.fail(policy.ReasonCredentialGone, "The credential of this route is missing; the operator must provide it.")
+			return
+		}
+		injected = append(injected, field)
+	}
+	if s.relayKey != nil {
+		s.relayKey.Sign(out, x.started.id, injected)
+	}
+}
+
+// checked refuses to send an exchange that rewrite failed.
+type checked struct{ next http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (c checked) RoundTrip(r *http.Request) (*http.Response, error) {
+	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok && x.failure != nil {
+		return nil, errCredential
+	}
+	return c.next.RoundTrip(r)
+}
+
+func (x *exchange) fail(reason policy.Reason, detail string) {
+	d := policy.Denied(reason, x.decision.Rule, detail)
+	x.failure = &d
+}
+
+// modifyResponse removes what would lead the agent around the proxy.
+func modifyResponse(resp *http.Response) error {
+	resp.Header.Del("Alt-Svc") // offers HTTP/3, which has no way out
+	return nil
+}
+
+// failed answers when an allowed request could not be completed.
+func (s *service) failed(w http.ResponseWriter, r *http.Request, err error) {
+	x := r.Context().Value(exchangeKey{}).(*exchange)
+	if x.failure == nil {
+		x.classify(err, r.Context().Err() != nil)
+	}
+	p := wire.NewProblem(*x.failure, x.started.id, x.method, x.authority(), x.path)
+	p.Write(w)
+}
+
+// deny answers and records a refused request. The body is not read: the
+// connection ends when it is long.
+func (s *service) deny(w http.ResponseWriter, started start, rd reading, d policy.Decision) {
+	p := wire.NewProblem(d, started.id, rd.method, rd.authority(), rd.path)
+	p.Ask = ask(d, rd)
+	s.record(started.entry(rd, d, p.Status))
+	p.Write(w)
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/route"
+	"github.com/bottlesuite/bottle/internal/wire"
+)
+
+// judge decides about a request. It is pure: a table and a reading in, a
+// decision out, with the route that took the request.
+func judge(t *route.Table, r reading) (policy.Decision, *wire.Route) {
+	if isGitPush(r) {
+		return policy.Denied(policy.ReasonGitPush, "", "Git pushes over HTTPS are refused; push to the remote that the bottle declares, through the git gate."), nil
+	}
+	m := t.Match(r.method, r.host, r.port, r.path)
+	if m.Reason != "" {
+		return policy.Denied(m.Reason, m.Rule, missDetail(m.Reason, r)), nil
+	}
+	switch {
+	case r.scheme == "http" && m.Route.Auth != nil:
+		return policy.Denied(policy.ReasonPlaintextAuth, m.Rule, "This route injects a credential, so it is served over https only."), nil
+	case r.upgrade != "" && (r.upgrade != "websocket" || !m.Route.WebSocket):
+		return policy.Denied(policy.ReasonUpgrade, m.Rule, "This route does not allow a protocol upgrade."), nil
+	}
+	return policy.Allowed(m.Rule), m.Route
+}
+
+func missDetail(reason policy.Reason, r reading) string {
+	switch reason {
+	case policy.ReasonHostNotAllowed:
+		return fmt.Sprintf("No route allows %s.", r.authority())
+	case policy.ReasonMethodNotAllowed:
+		return fmt.Sprintf("A route allows this path of %s, but not with %s.", r.authority(), r.method)
+	default:
+		return fmt.Sprintf("No route allows this path of %s.", r.authority())
+	}
+}
+
+// isGitPush recognises both requests of a push by git's smart HTTP protocol
+// (gitprotocol-http): the ref advertisement for git-receive-pack and the pack
+// itself. The service name is compared after decoding, in any case, because a
+// server may be lenient.
+func isGitPush(r reading) bool {
+	path := strings.ToLower(r.path)
+	if strings.Contains(path, "/git-receive-pack") {
+		return true
+	}
+	if !strings.Contains(path, "/info/refs") {
+		return false
+	}
+	query, err := url.QueryUnescape(r.query)
+	return err != nil || strings.Contains(strings.ToLower(query), "git-receive-pack")
+}
+
+// ask names the MCP tool, with arguments, by which the agent can ask for what
+// was denied; nil when asking would not help.
+func ask(d policy.Decision, r reading) *wire.Ask {
+	switch d.Reason {
+	case policy.ReasonHostNotAllowed, policy.ReasonPathNotAllowed, policy.ReasonMethodNotAllowed:
+	default:
+		return nil
+	}
+	match := map[string]any{"path": map[string]any{"exact": r.path}, "methods": []string{r.method}}
+	host := r.host
+	if r.port != route.DefaultPort {
+		host += ":" + r.port
+	}
+	return &wire.Ask{Tool: "egress-block", Arguments: map[string]any{
+		"host": host, "matches": []any{match}, "justification": "",
+	}}
+}

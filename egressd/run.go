@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/bottlesuite/bottle/internal/daemon"
+	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/route"
+	"github.com/bottlesuite/bottle/internal/wire"
+)
+
+// Run is the whole program: it interprets args and works until ctx ends.
+func Run(ctx context.Context, args, env []string, stdio daemon.Stdio) error {
+	return daemon.Run(ctx, daemon.Spec[wire.Egressd]{
+		Name:     "egressd",
+		Summary:  "the agent's HTTP(S) proxy: allows by route, injects credentials",
+		Admin:    "127.0.0.1:9901",
+		Basics:   basics,
+		Validate: validate,
+		Check:    check,
+		New:      newService,
+	}, args, env, stdio)
+}
+
+func basics(c *wire.Egressd) daemon.Basics {
+	return daemon.Basics{Version: c.Version, Bottle: c.Bottle, Admin: c.Listen.Admin, Audit: c.Audit.File}
+}
+
+func validate(doc *wire.Doc, c *wire.Egressd) error {
+	for i, r := range c.Routes {
+		if field, err := route.Validate(r); err != nil {
+			return doc.Errorf(fmt.Sprintf("routes[%d].%s", i, field), "routes[%d].%s: %v", i, field, err)
+		}
+		if r.Auth != nil && c.SecretsDir == "" {
+			return doc.Errorf(fmt.Sprintf("routes[%d].auth", i), "routes[%d] injects a token, but secrets_dir does not say where the token files are", i)
+		}
+	}
+	if _, err := route.Compile(c.Routes); err != nil {
+		return doc.Errorf("routes", "%v", err)
+	}
+	for field, value := range map[string]string{
+		"listen.proxy": c.Listen.Proxy, "ca.certificate": c.CA.Certificate, "ca.key": c.CA.Key,
+	} {
+		if value == "" {
+			return doc.Errorf(field, "%s is missing", field)
+		}
+	}
+	if err := validateUpstream(doc, c.Upstream); err != nil {
+		return err
+	}
+	return validateDNS(doc, c.DNS)
+}
+
+func validateUpstream(doc *wire.Doc, u wire.Upstream) error {
+	if u.Proxy == "" {
+		if u.RelayKey != "" {
+			return doc.Errorf("upstream.relay_key", "upstream.relay_key is for pipelockd; without upstream.proxy nothing reads it, so remove it")
+		}
+		return nil
+	}
+	p, err := url.Parse(u.Proxy)
+	if err != nil || p.Scheme != "http" || p.Host == "" || strings.Trim(p.Path, "/") != "" || p.User != nil {
+		return doc.Errorf("upstream.proxy", "upstream.proxy must be pipelockd's URL, such as http://pipelock:8888")
+	}
+	if u.CA == "" {
+		return doc.Errorf("upstream.proxy", "upstream.ca is missing: with a proxy behind it, egressd trusts that proxy's roots only")
+	}
+	return nil
+}
+
+func validateDNS(doc *wire.Doc, d *wire.DNS) error {
+	if d == nil {
+		return nil
+	}
+	if d.Listen == "" {
+		return doc.Errorf("dns", "dns.listen is missing")
+	}
+	for name, addr := range d.Names {
+		if a, err := netip.ParseAddr(addr); err != nil || !a.Is4() {
+			return doc.Errorf("dns.names."+name, "dns.names.%s must be an IPv4 address, not %q", name, addr)
+		}
+	}
+	return nil
+}
+
+// check decides about one request as the running daemon would.
+func check(c *wire.Egressd, method, rawURL string) (policy.Decision, error) {
+	table, err := route.Compile(c.Routes)
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	scheme, rest, ok := strings.Cut(rawURL, "://")
+	if !ok || scheme != "https" && scheme != "http" {
+		return policy.Decision{}, fmt.Errorf("%q is not an http or https URL", rawURL)
+	}
+	authority, target := rest, "/"
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		authority, target = rest[:i], rest[i:]
+		if target[0] == '?' {
+			target = "/" + target
+		}
+	}
+	r, denial := read(scheme, authority, method, target)
+	if denial != nil {
+		return *denial, nil
+	}
+	d, _ := judge(table, r)
+	return d, nil
+}

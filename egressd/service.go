@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/bottlesuite/bottle/internal/audit"
+	"github.com/bottlesuite/bottle/internal/certs"
+	"github.com/bottlesuite/bottle/internal/daemon"
+	"github.com/bottlesuite/bottle/internal/dnsanswer"
+	"github.com/bottlesuite/bottle/internal/mitm"
+	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/relay"
+	"github.com/bottlesuite/bottle/internal/route"
+	"github.com/bottlesuite/bottle/internal/wire"
+)
+
+// drain is how long requests in flight may take after a SIGTERM.
+const drain = 3 * time.Second
+
+// policyInForce is what a reload swaps: routes and the tokens they name.
+type policyInForce struct {
+	table       *route.Table
+	credentials credentials
+	authority   *certs.Authority
+}
+
+// service is a running egressd.
+type service struct {
+	config    wire.Egressd
+	log       *slog.Logger
+	errorLog  *log.Logger
+	audit     *audit.Log
+	counters  daemon.Counters
+	policy    atomic.Pointer[policyInForce]
+	relayKey  *relay.Key
+	transport *http.Transport
+	proxy     *httputil.ReverseProxy
+	tunnels   *mitm.Server
+	listener  net.Listener
+	names     *dnsanswer.Server // nil when the configuration has no dns
+}
+
+func newService(c *wire.Egressd, env daemon.Env) (daemon.Service[wire.Egressd], error) {
+	s := &service{config: *c, log: env.Log, audit: env.Audit, errorLog: slog.NewLogLogger(env.Log.Handler(), slog.LevelDebug)}
+	p, err := loadPolicy(c)
+	if err != nil {
+		return nil, err
+	}
+	s.policy.Store(p)
+	if c.Upstream.RelayKey != "" {
+		key, err := relay.LoadKey(c.Upstream.RelayKey)
+		if err != nil {
+			return nil, err
+		}
+		s.relayKey = &key
+	}
+	if s.transport, err = newTransport(c.Upstream); err != nil {
+		return nil, err
+	}
+	s.proxy = s.newProxy()
+	s.tunnels = mitm.New(mitm.Options{
+		Leaf:     s.leaf,
+		Handler:  s,
+		Refused:  s.serverNameRefused,
+		ErrorLog: s.errorLog,
+	})
+	if s.listener, err = net.Listen("tcp", c.Listen.Proxy); err != nil {
+		return nil, fmt.Errorf("cannot listen for the agent: %w", err)
+	}
+	if c.DNS != nil {
+		if s.names, err = dnsanswer.Listen(*c.DNS, s.recordName); err != nil {
+			_ = s.listener.Close()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// leaf mints under the signing certificate in force. The tunnel's host was
+// judged when it was opened; what is said inside is judged anew.
+func (s *service) leaf(host string) (*tls.Certificate, error) {
+	return s.policy.Load().authority.Leaf(host)
+}
+
+func loadPolicy(c *wire.Egressd) (*policyInForce, error) {
+	table, err := route.Compile(c.Routes)
+	if err != nil {
+		return nil, err
+	}
+	creds, err := loadCredentials(c.SecretsDir, c.Routes)
+	if err != nil {
+		return nil, err
+	}
+	authority, err := certs.LoadAuthority(c.CA.Certificate, c.CA.Key)
+	if err != nil {
+		return nil, err
+	}
+	return &policyInForce{table, creds, authority}, nil
+}
+
+// Reload swaps routes, tokens and the signing certificate.
+func (s *service) Reload(c *wire.Egressd) error {
+	was := s.config
+	if c.Listen != was.Listen || c.Upstream != was.Upstream || c.Audit != was.Audit || c.Bottle != was.Bottle || !reflect.DeepEqual(c.DNS, was.DNS) {
+		return errors.New("a reload changes routes, tokens and the CA only; restart egressd for another bottle, listen, upstream, dns or audit")
+	}
+	p, err := loadPolicy(c)
+	if err != nil {
+		return err
+	}
+	s.policy.Store(p)
+	return nil
+}
+
+// Counters implements [daemon.Service].
+func (s *service) Counters() map[string]uint64 { return s.counters.Snapshot() }
+
+// Serve works until ctx ends.
+func (s *service) Serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 2)
+	if s.names != nil {
+		go func() {
+			if err := s.names.Serve(ctx); err != nil {
+				failed <- fmt.Errorf("cannot answer DNS: %w", err)
+			}
+		}()
+	}
+	front := &http.Server{
+		Handler:           s.newFront(),
+		ReadHeaderTimeout: mitm.ReadHeaderTimeout,
+		IdleTimeout:       mitm.IdleTimeout,
+		MaxHeaderBytes:    mitm.MaxHeaderBytes,
+		ErrorLog:          s.errorLog,
+
+		DisableGeneralOptionsHandler: true,
+	}
+	go func() { failed <- front.Serve(s.listener) }()
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	end, stop := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer stop()
+	if e := front.Shutdown(end); e != nil {
+		_ = front.Close()
+	}
+	_ = s.tunnels.Shutdown(end) // what is left is cut
+	return err
+}
+
+// recordName records a DNS question that was answered with NXDOMAIN.
+func (s *service) recordName(name, qtype string) {
+	s.record(audit.Entry{
+		Event: "dns", Decision: policy.Deny, Reason: policy.ReasonNameNotAnswered,
+		Method: qtype, Host: clip(name), RequestID: audit.NewRequestID(),
+	})
+}

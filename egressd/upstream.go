@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/crypto/x509roots/fallback/bundle"
+
+	"github.com/bottlesuite/bottle/internal/certs"
+	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/wire"
+)
+
+// newTransport builds the outbound leg: through pipelockd when one is
+// configured, else directly. Connections are pooled, HTTP/2 is used where it is
+// offered, and proxy variables of the environment are never read.
+func newTransport(u wire.Upstream) (*http.Transport, error) {
+	roots, err := upstreamRoots(u)
+	if err != nil {
+		return nil, err
+	}
+	t := &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(256)},
+		TLSHandshakeTimeout:    15 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConns:           512,
+		MaxIdleConnsPerHost:    128,
+		IdleConnTimeout:        90 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		DisableCompression:     true, // bodies pass as they are
+		MaxResponseHeaderBytes: 256 << 10,
+		OnProxyConnectResponse: connectRefused,
+	}
+	if u.Proxy != "" {
+		proxy, err := url.Parse(u.Proxy)
+		if err != nil {
+			return nil, fmt.Errorf("upstream.proxy: %w", err)
+		}
+		t.Proxy = http.ProxyURL(proxy)
+	}
+	return t, nil
+}
+
+// upstreamRoots are pipelockd's root alone, or without pipelockd the public
+// roots and those of upstream.ca.
+func upstreamRoots(u wire.Upstream) (*x509.CertPool, error) {
+	if u.Proxy != "" {
+		return certs.LoadPool(u.CA)
+	}
+	pool := x509.NewCertPool()
+	for root := range bundle.Roots() {
+		c, err := x509.ParseCertificate(root.Certificate)
+		if err != nil {
+			return nil, fmt.Errorf("the built-in public roots: %w", err)
+		}
+		if root.Constraint != nil {
+			pool.AddCertWithConstraint(c, root.Constraint)
+		} else {
+			pool.AddCert(c)
+		}
+	}
+	if u.CA == "" {
+		return pool, nil
+	}
+	return pool, certs.AddFiles(pool, u.CA)
+}
+
+// refusedError is pipelockd's refusal of a tunnel.
+type refusedError struct{ reason policy.Reason }
+
+func (e *refusedError) Error() string { return "pipelockd refused the tunnel: " + string(e.reason) }
+
+// connectRefused turns pipelockd's answer to a CONNECT into an error that keeps
+// its reason.
+func connectRefused(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	for _, known := range policy.Reasons {
+		if string(known.Reason) == resp.Header.Get(wire.DenyHeader) {
+			return &refusedError{known.Reason}
+		}
+	}
+	return &refusedError{policy.ReasonUpstreamUnreachable}
+}
+
+// classify turns a transport error into the exchange's failure.
+func (x *exchange) classify(err error, clientGone bool) {
+	var refused *refusedError
+	var tooLarge *http.MaxBytesError
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &refused):
+		x.fail(refused.reason, "The next proxy, pipelockd, refused the tunnel.")
+	case errors.As(err, &tooLarge):
+		x.fail(policy.ReasonBodyTooLarge, "The body is larger than the route's limit.")
+	case errors.As(err, &untrusted):
+		x.fail(policy.ReasonUpstreamUntrusted, "The upstream's certificate does not verify against the trusted roots.")
+	case clientGone:
+		x.fail(policy.ReasonUpstreamUnreachable, "The client went away before the upstream answered.")
+	default:
+		x.fail(policy.ReasonUpstreamUnreachable, "The upstream did not answer.")
+	}
+}
