@@ -66,6 +66,9 @@ var connectionOptions = []string{"close", "keep-alive", "upgrade", "te"}
 // readFraming refuses uses of HTTP's own machinery that have no honest purpose
 // here, and notes an upgrade.
 func (r *reading) readFraming(h http.Header) *policy.Decision {
+	if len(h["Host"]) > 0 { // net/http takes Host out of HTTP/1.1; here it stands beside :authority
+		return refuse(policy.ReasonAuthorityMismatch, "A Host header stands beside :authority.")
+	}
 	for _, field := range h["Connection"] {
 		for option := range strings.SplitSeq(field, ",") {
 			option = strings.ToLower(strings.TrimSpace(option))

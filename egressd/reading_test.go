@@ -47,6 +47,7 @@ func TestJudge(t *testing.T) {
 		{"fragment in the query", "https", "api.example", "GET", "/v1/x?a#b", nil, policy.ReasonBadRequest},
 		{"space in the query", "https", "api.example", "GET", "/v1/x?a b", nil, policy.ReasonBadRequest},
 		{"connection naming a field", "https", "api.example", "GET", "/v1/x", http.Header{"Connection": {"close, Authorization"}}, policy.ReasonBadRequest},
+		{"host beside authority", "https", "api.example", "GET", "/v1/x", http.Header{"Host": {"evil.example"}}, policy.ReasonAuthorityMismatch},
 		{"upgrade", "https", "api.example", "GET", "/v1/x", http.Header{"Upgrade": {"websocket"}}, policy.ReasonUpgrade},
 		{"h2c", "https", "ws.example", "GET", "/", http.Header{"Upgrade": {"h2c"}}, policy.ReasonUpgrade},
 		{"websocket", "https", "ws.example", "GET", "/", http.Header{"Upgrade": {"WebSocket"}, "Connection": {"Upgrade"}}, ""},
