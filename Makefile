@@ -1,0 +1,67 @@
+# What a developer does here, one word each; `make help` lists them.
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+FUZZTIME ?= 10s
+
+# Every folder at the top with a main.go is a command; go.work names the modules.
+commands = $(patsubst %/main.go,%,$(wildcard */main.go))
+modules  = $(shell go list -m -f '{{.Dir}}') tools
+# All packages but those of test/, which need the binaries, the images and time.
+units    = $(shell go list work | grep -v '/bottle/test/')
+
+tags    := urfave_cli_no_docs
+ldflags := -s -w -X github.com/bottlesuite/bottle/internal/daemon.Version=$(VERSION)
+goflags := -trimpath -buildvcs=false -tags $(tags) -ldflags "$(ldflags)"
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help build fmt check tidy-check test bench fuzz docker images demo
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+build: ## every command, into bin/
+	@mkdir -p bin
+	@for c in $(commands); do \
+		echo "bin/$$c"; \
+		CGO_ENABLED=0 GOWORK=off go build -C $$c $(goflags) -o ../bin/$$c . || exit 1; \
+	done
+
+fmt: ## format all Go files
+	gofmt -w .
+
+check: tidy-check .cache/staticcheck ## formatting, tidiness, vet, staticcheck, unit tests with the race detector
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted, run 'make fmt':" $$unformatted; exit 1; }
+	go vet -tags $(tags) work
+	.cache/staticcheck -tags $(tags) work
+	@go test -race -tags $(tags) $(units)
+
+tidy-check: ## go.mod and go.sum of every module say what its code needs
+	@for m in $(modules); do GOWORK=off go -C $$m mod tidy -diff || { echo "untidy: run 'go mod tidy' in $$m"; exit 1; }; done
+
+.cache/staticcheck: tools/go.mod tools/go.sum
+	GOWORK=off go build -C tools -o ../$@ honnef.co/go/tools/cmd/staticcheck
+	@touch $@
+
+test: build ## unit tests, then the end-to-end suite (BOTTLE_REQUIRE_DOCKER=1: without Docker it fails instead of being skipped)
+	@go test -tags $(tags) $(units)
+	@if docker version >/dev/null 2>&1; then $(MAKE) --no-print-directory images; fi
+	@go test -tags $(tags) -count=1 -timeout 15m ./test/...
+
+bench: build ## benchmarks: small ones by package, then end to end
+	@go test -tags $(tags) -run '^$$' -bench . -benchmem $(units)
+	@go test -tags $(tags) -run '^$$' -bench . -timeout 30m ./test/bench/...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@grep -roE --include='*_test.go' '^func Fuzz\w+' . | while IFS=: read -r file name; do \
+		go test -tags $(tags) -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+	done
+
+docker: ## a Docker engine and the Compose plugin, installed if missing
+	@tools/docker.sh
+
+images: build ## the sidecars' and the agents' images, tagged :dev and :$(VERSION)
+	@VERSION=$(VERSION) images/build.sh
+
+demo: docker images ## a bottle from start to end
+	@go run -tags $(tags) ./test/demo

@@ -1,0 +1,69 @@
+package scrub
+
+import "io"
+
+// chunk is how much a Reader takes at once.
+const chunk = 32 << 10
+
+// Reader scrubs a stream. It is not safe for concurrent use.
+type Reader struct {
+	src  io.Reader
+	set  *Set
+	done func(hits int)
+	// buf[out:ready] is clean; what follows ready may begin a needle, of which
+	// early bytes have been given out already.
+	buf        []byte
+	out, ready int
+	early      int
+	err        error
+	hits       int
+}
+
+// NewReader returns a reader of src's scrubbed bytes. It calls done, if that is
+// not nil, once at the end of the stream, with the number of replacements.
+func (s *Set) NewReader(src io.Reader, done func(hits int)) *Reader {
+	return &Reader{src: src, set: s, done: done}
+}
+
+// Read implements [io.Reader]. It reads its source once for each call that has
+// nothing left to give, so that a stream flows at its own pace.
+func (r *Reader) Read(p []byte) (int, error) {
+	for r.out == r.ready {
+		if r.err != nil {
+			return 0, r.err
+		}
+		r.fill()
+	}
+	n := copy(p, r.buf[r.out:r.ready])
+	r.out += n
+	return n, nil
+}
+
+// fill reads once and decides how much may go.
+func (r *Reader) fill() {
+	held := len(r.buf) - (r.ready - r.early)
+	if cap(r.buf) < chunk+2*r.set.longest {
+		r.buf = append(make([]byte, 0, chunk+2*r.set.longest), r.buf...)
+	}
+	r.buf = r.buf[:copy(r.buf[:cap(r.buf)], r.buf[r.ready-r.early:])]
+	r.out, r.ready = r.early, r.early
+	n, err := r.src.Read(r.buf[held : held+chunk])
+	r.buf = r.buf[:held+n]
+	r.err = err
+	r.hits += r.set.bytes(r.buf)
+	keep := 0
+	if err == nil {
+		keep = r.set.tail(r.buf)
+	} else if r.done != nil {
+		r.done(r.hits)
+		r.done = nil
+	}
+	// Of a tail that may begin a needle the first bytes go, the rest waits.
+	free := min(keep, Reveal)
+	r.early = free
+	r.ready = max(len(r.buf)-keep+free, r.out)
+	if len(r.buf)-keep < r.out && keep > 0 { // the same tail as before, and longer
+		r.early = r.out - (len(r.buf) - keep)
+		r.ready = r.out
+	}
+}
