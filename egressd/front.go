@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -21,7 +22,7 @@ import (
 // dialling are never reached. Plain HTTP goes the way of decrypted requests.
 func (s *service) newFront() http.Handler {
 	p := goproxy.NewProxyHttpServer()
-	p.Tr = &http.Transport{Proxy: nil, Dial: func(string, string) (net.Conn, error) { return nil, net.ErrClosed }}
+	p.Tr = &http.Transport{Proxy: nil, DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }}
 	p.ConnectDial = nil
 	p.Logger = discard{}
 	p.OnRequest().HandleConnectFunc(s.connect)
