@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"sync/atomic"
 
+	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/mitm"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -36,7 +38,10 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.deny(w, started, rd, d)
 		return
 	}
-	s.forward(w, r, &exchange{reading: rd, decision: d, route: route, credentials: p.credentials, started: started})
+	s.forward(w, r, &exchange{
+		reading: rd, decision: d, route: route, started: started,
+		credentials: p.credentials, scrub: p.scrubSet(route),
+	})
 }
 
 // readRequest reads a request within its tunnel, or a plain one.
@@ -76,6 +81,9 @@ type exchange struct {
 	started     start
 	// failure replaces the decision when the exchange fails.
 	failure *policy.Decision
+	// scrub is what the response is scrubbed of, echoes how often it was.
+	scrub  *scrub.Set
+	echoes atomic.Int64
 }
 
 type exchangeKey struct{}
@@ -84,7 +92,7 @@ var errCredential = errors.New("the route's credential is missing")
 
 // forward sends the request on and its response back, streaming both.
 func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
-	counted := &countingWriter{ResponseWriter: w}
+	counted := &countingWriter{ResponseWriter: w, informational: x.scrubHeader}
 	body := &countingBody{ReadCloser: r.Body}
 	r.Body = body
 	if x.route.Limits != nil && x.route.Limits.MaxRequestBytes > 0 {
@@ -130,6 +138,9 @@ func (s *service) rewrite(pr *httputil.ProxyRequest) {
 			return
 		}
 		injected = append(injected, field)
+		// Halves of a credential, fetched by ranges, could not be recognised.
+		out.Header.Del("Range")
+		out.Header.Del("If-Range")
 	}
 	if s.relayKey != nil {
 		s.relayKey.Sign(out, x.started.id, injected)
@@ -150,12 +161,6 @@ func (c checked) RoundTrip(r *http.Request) (*http.Response, error) {
 func (x *exchange) fail(reason policy.Reason, detail string) {
 	d := policy.Denied(reason, x.decision.Rule, detail)
 	x.failure = &d
-}
-
-// modifyResponse removes what would lead the agent around the proxy.
-func modifyResponse(resp *http.Response) error {
-	resp.Header.Del("Alt-Svc") // offers HTTP/3, which has no way out
-	return nil
 }
 
 // failed answers when an allowed request could not be completed.

@@ -3,8 +3,10 @@ module github.com/bottlesuite/bottle/egressd
 go 1.26.0
 
 require (
+	github.com/andybalholm/brotli v1.2.8
 	github.com/bottlesuite/bottle v0.0.0
 	github.com/elazarl/goproxy v1.9.3
+	github.com/klauspost/compress v1.20.3
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
 )
 

@@ -105,17 +105,26 @@ func (c *chain) url(host, path string) string {
 	return "https://" + host + ":" + c.upstream.Port() + path
 }
 
-// lines returns the audit lines of decisions so far.
-func (c *chain) lines(t testing.TB) []audit.Line {
+// lines returns the audit lines, of which there must be n or soon be: a line is
+// written when an exchange has ended, which its client may notice first.
+func (c *chain) lines(t testing.TB, n int) []audit.Line {
 	t.Helper()
-	var out []audit.Line
+	deadline := time.Now().Add(10 * time.Second)
 	data := readFile(t, c.auditFile)
+	for bytes.Count(data, []byte("\n")) < n && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+		data = readFile(t, c.auditFile)
+	}
+	var out []audit.Line
 	for raw := range bytes.Lines(data) {
 		var l audit.Line
 		if err := json.Unmarshal(raw, &l); err != nil {
 			t.Fatal(err)
 		}
 		out = append(out, l)
+	}
+	if len(out) != n {
+		t.Fatalf("%d audit lines, want %d:\n%s", len(out), n, data)
 	}
 	return out
 }

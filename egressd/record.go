@@ -30,11 +30,9 @@ func (st start) entry(rd reading, d policy.Decision, status int) audit.Entry {
 
 // recordExchange records an allowed request when it has ended.
 func (s *service) recordExchange(x *exchange, status int, in, out int64) {
-	d := x.decision
-	if x.failure != nil {
-		d = *x.failure
-	}
+	d, detail := x.outcome()
 	e := x.started.entry(x.reading, d, status)
+	e.Detail = detail
 	e.BytesIn, e.BytesOut = in, out
 	s.record(e)
 }
@@ -55,11 +53,16 @@ func (s *service) record(e audit.Entry) {
 // countingWriter notes the status and counts the body of a response.
 type countingWriter struct {
 	http.ResponseWriter
-	status int
-	n      int64
+	// informational sees the header of each 1xx response before it goes out.
+	informational func(http.Header)
+	status        int
+	n             int64
 }
 
 func (w *countingWriter) WriteHeader(status int) {
+	if status < 200 {
+		w.informational(w.Header())
+	}
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		w.status = status
 	}

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/certs"
 	"github.com/bottlesuite/bottle/internal/daemon"
@@ -33,6 +34,7 @@ type policyInForce struct {
 	table       *route.Table
 	credentials credentials
 	authority   *certs.Authority
+	scrub       map[string]*scrub.Set // by the token_ref that is left out, "" for none
 }
 
 // service is a running egressd.
@@ -106,7 +108,7 @@ func loadPolicy(c *wire.Egressd) (*policyInForce, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &policyInForce{table, creds, authority}, nil
+	return &policyInForce{table, creds, authority, scrubSets(c.Routes, creds)}, nil
 }
 
 // Reload swaps routes, tokens and the signing certificate.

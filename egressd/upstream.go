@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
+	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/certs"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -97,6 +98,7 @@ func (x *exchange) classify(err error, clientGone bool) {
 	var refused *refusedError
 	var tooLarge *http.MaxBytesError
 	var untrusted *tls.CertificateVerificationError
+	var encoding *scrub.ErrEncoding
 	switch {
 	case errors.As(err, &refused):
 		x.fail(refused.reason, "The next proxy, pipelockd, refused the tunnel.")
@@ -104,6 +106,8 @@ func (x *exchange) classify(err error, clientGone bool) {
 		x.fail(policy.ReasonBodyTooLarge, "The body is larger than the route's limit.")
 	case errors.As(err, &untrusted):
 		x.fail(policy.ReasonUpstreamUntrusted, "The upstream's certificate does not verify against the trusted roots.")
+	case errors.As(err, &encoding):
+		x.fail(policy.ReasonUnscannable, "The upstream's answer is encoded in a way that cannot be checked for the credential.")
 	case clientGone:
 		x.fail(policy.ReasonUpstreamUnreachable, "The client went away before the upstream answered.")
 	default:

@@ -55,7 +55,7 @@ var Reasons = []struct {
 	{ReasonUpgrade, "The request asks for a protocol upgrade that the route does not allow."},
 	{ReasonGitPush, "Git pushes over HTTPS are refused on every route; push through the git gate."},
 	{ReasonSecretFound, "The URL, a header or the body holds what looks like a credential."},
-	{ReasonUnscannable, "The body's encoding cannot be read, so it cannot be cleared to leave."},
+	{ReasonUnscannable, "The encoding of a body cannot be read, so it cannot be cleared to pass."},
 	{ReasonRelayForged, "A relay header arrived that egressd did not sign."},
 	{ReasonBodyTooLarge, "The body is larger than the limit of the route."},
 	{ReasonCredentialGone, "The credential of the route cannot be read, so the request is not sent without it."},

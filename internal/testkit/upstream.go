@@ -25,7 +25,7 @@ type Seen struct {
 type Upstream struct {
 	*httptest.Server
 	mu   sync.Mutex
-	seen []Seen
+	seen []*Seen
 }
 
 // NewUpstream starts a server whose certificate is for names. It records each
@@ -45,9 +45,8 @@ func NewUpstream(t testing.TB, ca *CA, handler http.HandlerFunc, names ...string
 
 func (u *Upstream) recording(handler http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s := Seen{Method: r.Method, Host: r.Host, URI: r.RequestURI, Proto: r.Proto, Header: r.Header.Clone()}
+		s := &Seen{Method: r.Method, Host: r.Host, URI: r.RequestURI, Proto: r.Proto, Header: r.Header.Clone()}
 		u.mu.Lock()
-		i := len(u.seen)
 		u.seen = append(u.seen, s)
 		u.mu.Unlock()
 		if handler != nil {
@@ -56,7 +55,7 @@ func (u *Upstream) recording(handler http.HandlerFunc) http.HandlerFunc {
 		}
 		body, err := io.ReadAll(r.Body)
 		u.mu.Lock()
-		u.seen[i].Body, u.seen[i].Trailer = body, r.Trailer.Clone()
+		s.Body, s.Trailer = body, r.Trailer.Clone()
 		u.mu.Unlock()
 		if err == nil {
 			_, _ = io.WriteString(w, "ok")
@@ -68,9 +67,12 @@ func (u *Upstream) recording(handler http.HandlerFunc) http.HandlerFunc {
 func (u *Upstream) Seen() []Seen {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	s := u.seen
+	var out []Seen
+	for _, s := range u.seen {
+		out = append(out, *s)
+	}
 	u.seen = nil
-	return s
+	return out
 }
 
 // Port returns the port on which the server listens.

@@ -38,7 +38,7 @@ type Doc struct {
 func Parse(file string, data []byte, firstLine int) (*Doc, error) {
 	d := &Doc{file: file, firstLine: firstLine, places: map[string]*yaml.Node{}}
 	var n yaml.Node
-	if err := yaml.Load(data, &n); err != nil {
+	if err := yaml.Unmarshal(data, &n); err != nil { // unlike Load it takes an empty document
 		return nil, d.syntaxError(err)
 	}
 	switch {

@@ -35,6 +35,15 @@ func TestDecodeReportsThePlace(t *testing.T) {
 	}
 }
 
+func TestEmptyDocumentIsEmpty(t *testing.T) {
+	for _, in := range []string{"", "# only a comment\n", "---\n"} {
+		var c Egressd
+		if err := Decode("f.yaml", []byte(in), 1, &c); err != nil {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
+
 func TestDecodeFills(t *testing.T) {
 	var c Egressd
 	err := Decode("f.yaml", []byte(`

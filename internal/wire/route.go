@@ -46,6 +46,8 @@ type Auth struct {
 	TokenRef string `yaml:"token_ref"`
 	// Header is the field to set, for SchemeHeader only.
 	Header string `yaml:"header,omitempty"`
+	// Scrub is false to leave this token, on this route, in what comes back.
+	Scrub *bool `yaml:"scrub,omitempty"`
 }
 
 // Limits bound one request on a route.
