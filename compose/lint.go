@@ -1,0 +1,202 @@
+package compose
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// inhibit is the bridge option that leaves the host without an address on the
+// network.
+const inhibit = "com.docker.network.bridge.inhibit_ipv4"
+
+// members is the topology: which services may be on which network.
+var members = map[string][]string{
+	"inside":  {"agent", "egress", "pipelock"}, // pipelock only in a bottle without egress
+	"relay":   {"egress", "pipelock"},
+	"outside": {"pipelock"},
+}
+
+// mountRoots are the places of the bundle that a service may see, and how.
+var mountRoots = map[string]struct{ readOnly bool }{
+	"config": {true}, "ca": {true}, "audit": {false},
+}
+
+// Lint holds a project against the invariants of a bottle. It returns every
+// violation, each with the service or network that it is about.
+func Lint(p *types.Project) error {
+	var errs []error
+	report := func(where, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("compose: %s %s", where, fmt.Sprintf(format, args...)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Networks)) {
+		n := p.Networks[name]
+		lintNetwork(name, n, func(f string, a ...any) { report("network "+name, f, a...) })
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		s := p.Services[name]
+		say := func(f string, a ...any) { report("service "+name, f, a...) }
+		lintPrivileges(s, say)
+		lintLimits(s, say)
+		lintMounts(s, say)
+		lintMembership(p, s, say)
+	}
+	lintOrder(p, report)
+	if len(p.Volumes)+len(p.Configs) > 0 {
+		report("the project", "has volumes or configs")
+	}
+	return errors.Join(errs...)
+}
+
+func lintNetwork(name string, n types.NetworkConfig, say func(string, ...any)) {
+	if _, ok := members[name]; !ok {
+		say("is none of inside, relay and outside")
+		return
+	}
+	if n.External || n.Driver != "bridge" {
+		say("is not a bridge of the bottle's own")
+	}
+	if n.EnableIPv6 == nil || *n.EnableIPv6 {
+		say("has IPv6 on")
+	}
+	if n.Ipam.Config == nil || len(n.Ipam.Config) != 1 || n.Ipam.Config[0].Subnet == "" {
+		say("has no fixed subnet")
+	}
+	if n.Labels["bottle.identity"] == "" {
+		say("has no label bottle.identity, so cleanup would miss it")
+	}
+	if name == "outside" {
+		return
+	}
+	if !n.Internal {
+		say("is not internal")
+	}
+	if n.DriverOpts[inhibit] != "true" {
+		say("leaves the host an address on the bridge (%s)", inhibit)
+	}
+}
+
+func lintPrivileges(s types.ServiceConfig, say func(string, ...any)) {
+	if !slices.Equal(s.CapDrop, []string{"ALL"}) || len(s.CapAdd) > 0 {
+		say("does not drop all capabilities")
+	}
+	if !slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) {
+		say("has security options other than no-new-privileges")
+	}
+	if s.Privileged || s.UseAPISocket || len(s.Devices)+len(s.DeviceCgroupRules)+len(s.Gpus)+len(s.GroupAdd) > 0 {
+		say("is privileged, or has devices or extra groups")
+	}
+	for what, v := range map[string]string{
+		"ipc": s.Ipc, "pid": s.Pid, "uts": s.Uts, "userns_mode": s.UserNSMode, "cgroup": s.Cgroup,
+		"network_mode": s.NetworkMode, "cgroup_parent": s.CgroupParent,
+	} {
+		if v != "" {
+			say("sets %s to %q", what, v)
+		}
+	}
+	user, _, _ := strings.Cut(s.User, ":")
+	if user == "" || user == "0" || user == "root" {
+		say("runs as root")
+	}
+	if s.Name != "agent" && !s.ReadOnly {
+		say("has a writable root file system")
+	}
+	if s.Sysctls["net.ipv6.conf.all.disable_ipv6"] != "1" || s.Sysctls["net.ipv6.conf.default.disable_ipv6"] != "1" {
+		say("has IPv6 on")
+	}
+	if s.PullPolicy != types.PullPolicyNever || s.Build != nil {
+		say("may pull or build its image")
+	}
+	if len(s.Ports) > 0 {
+		say("publishes a port on the host")
+	}
+}
+
+func lintLimits(s types.ServiceConfig, say func(string, ...any)) {
+	if s.PidsLimit <= 0 || s.MemLimit <= 0 || s.CPUS <= 0 {
+		say("lacks a limit of processes, memory or CPUs")
+	}
+	if s.Init == nil || !*s.Init {
+		say("has no init")
+	}
+	if s.HealthCheck == nil || s.HealthCheck.Disable || len(s.HealthCheck.Test) == 0 {
+		say("has no health check")
+	}
+	if s.Logging == nil || s.Logging.Options["max-size"] == "" || s.Logging.Options["max-file"] == "" {
+		say("does not rotate its log")
+	}
+	for _, l := range []string{"bottle.identity", "bottle.agent", "bottle.name", "bottle.component"} {
+		if s.Labels[l] == "" {
+			say("has no label %s", l)
+		}
+	}
+}
+
+func lintMounts(s types.ServiceConfig, say func(string, ...any)) {
+	if len(s.VolumesFrom)+len(s.Configs)+len(s.EnvFiles) > 0 {
+		say("mounts volumes of others, configs or environment files")
+	}
+	for _, v := range s.Volumes {
+		src := path.Clean(v.Source)
+		top, _, _ := strings.Cut(src, "/")
+		root, ok := mountRoots[top]
+		switch {
+		case v.Type != types.VolumeTypeBind || path.IsAbs(v.Source) || !ok:
+			say("mounts %s %s; only ./config, ./ca and ./audit of the bundle are mounted", v.Type, v.Source)
+		case root.readOnly && !v.ReadOnly:
+			say("mounts %s writable", v.Source)
+		case src == "ca" || src == "audit" || src == "ca/roots" || strings.HasPrefix(src, "ca/roots/"):
+			say("mounts %s, which holds what is not its own", v.Source)
+		case s.Name == "agent" && !slices.Contains(agentMounts, src):
+			say("mounts %s; the agent sees its certificate and its prompt", v.Source)
+		}
+	}
+	if s.Name != "egress" && len(s.Secrets) > 0 {
+		say("is given tokens; egress alone holds them")
+	}
+}
+
+// agentMounts is all that the agent sees of the bundle.
+var agentMounts = []string{"ca/agent", "config/prompt.md", "config/resolv.conf"}
+
+func lintMembership(p *types.Project, s types.ServiceConfig, say func(string, ...any)) {
+	if len(s.Networks) == 0 {
+		say("is on no network of the bottle, so the engine would choose one")
+	}
+	for n := range s.Networks {
+		if !slices.Contains(members[n], s.Name) {
+			say("has no business on the network %s", n)
+		}
+	}
+	_, hasEgress := p.Services["egress"]
+	if _, inside := s.Networks["inside"]; s.Name == "pipelock" && inside && hasEgress {
+		say("is on the network inside beside egress")
+	}
+	if s.Name == "agent" && len(s.DNS) != 1 {
+		say("has resolvers other than its proxy")
+	}
+}
+
+// lintOrder checks that nothing starts without what guards it.
+func lintOrder(p *types.Project, report func(where, format string, args ...any)) {
+	needs := map[string]string{"agent": "pipelock"}
+	if _, ok := p.Services["egress"]; ok {
+		needs = map[string]string{"agent": "egress", "egress": "pipelock"}
+	}
+	for _, s := range slices.Sorted(maps.Keys(needs)) {
+		dep, ok := p.Services[s].DependsOn[needs[s]]
+		if !ok || !dep.Required {
+			report("service "+s, "can start without %s", needs[s])
+		}
+	}
+	for _, s := range []string{"agent", "pipelock"} {
+		if _, ok := p.Services[s]; !ok {
+			report("the project", "has no service %s", s)
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/bottlesuite/bottle/internal/bottle"
+	"github.com/bottlesuite/bottle/internal/secret"
+	"github.com/bottlesuite/bottle/launcher/internal/bundle"
+	"github.com/bottlesuite/bottle/launcher/internal/engine"
+	"github.com/bottlesuite/bottle/launcher/internal/launch"
+	"github.com/bottlesuite/bottle/launcher/internal/manifest"
+	"github.com/bottlesuite/bottle/launcher/internal/pki"
+	"github.com/bottlesuite/bottle/launcher/internal/preflight"
+)
+
+func (r *run) startCommand() *cli.Command {
+	return &cli.Command{
+		Name: "start", Usage: "start an agent in its bottle and run a command there (default: a shell)",
+		ArgsUsage: "AGENT [-- CMD...]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "show what the bottle could reach, and start nothing"},
+			&cli.BoolFlag{Name: "headless", Usage: "keep the bottle up without attaching, until a signal"},
+		},
+		Action: func(c *cli.Context) error {
+			w, err := r.words(c, true, "AGENT")
+			if err != nil {
+				return err
+			}
+			if c.Bool("headless") && r.tail != nil {
+				return mendf("--headless runs no command; start it without, or use `launcher exec` afterwards")
+			}
+			return r.start(c.Context, w[0], startFlags{c.Bool("yes"), c.Bool("dry-run"), c.Bool("headless")})
+		},
+	}
+}
+
+type startFlags struct{ yes, dryRun, headless bool }
+
+// start is the whole life of one bottle.
+func (r *run) start(ctx context.Context, agent string, f startFlags) error {
+	began := time.Now()
+	l, spec, err := r.spec(agent)
+	if err != nil {
+		return err
+	}
+	host, err := r.host()
+	if err != nil {
+		return err
+	}
+	sheet := preflight.Sheet{Launch: l, Env: spec.Env, Trust: spec.Trust}
+	values, err := r.tokens(l.Bottle)
+	if f.dryRun {
+		for _, ref := range l.Bottle.TokenRefs() {
+			if _, ok := values[ref]; !ok {
+				sheet.Missing = append(sheet.Missing, ref)
+			}
+		}
+		return errors.Join(sheet.Write(r.stdio.Out), err)
+	}
+	if err != nil {
+		return err
+	}
+	if !f.yes && !r.interactive() {
+		return mendf("nobody can be asked here, because the input is not a terminal; look at it with --dry-run, then start with --yes")
+	}
+	ready, err := r.prepare(ctx, host, spec)
+	if err != nil {
+		return err
+	}
+	sheet.Fingerprints, sheet.Images, sheet.Runtime = spec.Keys.Fingerprints(), ready.Images, spec.Runtime
+	if err := sheet.Write(r.stdio.Err); err != nil {
+		return err
+	}
+	if !f.yes {
+		asked := time.Now()
+		if err := r.confirm(ctx, "Start this bottle?"); err != nil {
+			return err
+		}
+		began = began.Add(time.Since(asked))
+	}
+	b, err := host.Start(ctx, spec, ready, values)
+	if err != nil {
+		return fmt.Errorf("%s was not started: %w", spec.Identity, err)
+	}
+	r.note("%s is up after %.1f s", spec.Identity, time.Since(began).Seconds())
+	err = r.attend(ctx, b, f.headless)
+	if serr := b.Stop(ctx); serr != nil {
+		r.note("launcher: %s could not be taken down as a whole, run `launcher cleanup`: %v", spec.Identity, serr)
+		err = errors.Join(err, serr)
+	} else {
+		r.note("%s is stopped; its audit log is in %s", spec.Identity, host.Home.State(spec.Identity).Path("audit"))
+	}
+	return err
+}
+
+// spec reads what a bottle is made of, before anything is made.
+func (r *run) spec(agent string) (*manifest.Launch, *bundle.Spec, error) {
+	l, err := r.load(agent)
+	if err != nil {
+		return nil, nil, err
+	}
+	env, err := l.Bottle.ResolveEnv(r.lookup)
+	if err != nil {
+		return nil, nil, err
+	}
+	trust, err := pki.CollectTrust(r.getenv)
+	if err != nil {
+		return nil, nil, mend(err)
+	}
+	if file := l.Bottle.Pipelock.ExtraCA; file != "" {
+		if err := trust.AddFile("extra_ca", file); err != nil {
+			return nil, nil, l.Bottle.At("pipelock.extra_ca", err)
+		}
+	}
+	home, err := r.home()
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &bundle.Spec{Identity: bottle.NewIdentity(agent), Agent: l.Agent, Bottle: l.Bottle, Env: env, Owner: home.Dir, Trust: trust}
+	s.UID, s.GID = bundle.SidecarUser(os.Getuid(), os.Getgid())
+	return l, s, nil
+}
+
+// tokens reads the tokens that the routes name from the environment.
+func (r *run) tokens(b *manifest.Bottle) (map[string]secret.String, error) {
+	values := map[string]secret.String{}
+	var missing error
+	for _, ref := range b.TokenRefs() {
+		v := r.env[ref]
+		err := secret.Check(v)
+		switch {
+		case v == "":
+			missing = b.MissingToken(ref, "is not set")
+		case err != nil:
+			missing = b.MissingToken(ref, "cannot be sent ("+err.Error()+")")
+		default:
+			values[ref] = secret.New(v)
+		}
+	}
+	return values, missing
+}
+
+// prepare asks the engine what it can do and makes the keys.
+func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec) (*launch.Ready, error) {
+	ready, err := host.CheckEngine(ctx, len(spec.Bottle.Routes) > 0)
+	if err != nil {
+		return nil, err
+	}
+	if ready.Info.Rootless() {
+		return nil, mendf("this engine maps users (rootless or userns-remap), so its sidecars could not read their keys; use an engine that does not")
+	}
+	if ready.Info.Runsc() {
+		spec.Runtime = "runsc"
+	}
+	if n := float64(ready.Info.NCPU); n > 0 && bundle.Resources(spec.Bottle).CPUs > n {
+		spec.Bottle.Resources.CPUs = n // the engine refuses more than it has
+	}
+	spec.Keys, err = bundle.NewKeys(spec.Identity, spec.Bottle)
+	return ready, err
+}
+
+// attend runs the agent's command, or waits for a signal.
+func (r *run) attend(ctx context.Context, b *launch.Bottle, headless bool) error {
+	if headless {
+		r.print("%s", b.Spec.Identity)
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	argv := r.tail
+	if len(argv) == 0 {
+		argv = []string{"bash", "-l"}
+	}
+	s, restore := r.streams()
+	defer restore()
+	return b.Run(ctx, argv, s)
+}
+
+// streams are the launcher's own, for a command in a bottle. Restore puts the
+// terminal back into the state that it was in, should the client be killed.
+func (r *run) streams() (s engine.Streams, restore func()) {
+	s = engine.Streams{In: r.stdio.In, Out: r.stdio.Out, Err: r.stdio.Err}
+	in, out := fileOf(r.stdio.In), fileOf(r.stdio.Out)
+	if in == nil || out == nil || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) {
+		return s, func() {}
+	}
+	s.Terminal = true
+	before, err := term.GetState(int(in.Fd()))
+	if err != nil {
+		return s, func() {}
+	}
+	return s, func() { _ = term.Restore(int(in.Fd()), before) }
+}
+
+func fileOf(v any) *os.File {
+	f, _ := v.(*os.File)
+	return f
+}
+
+// interactive reports whether there is somebody to ask.
+func (r *run) interactive() bool {
+	f := fileOf(r.stdio.In)
+	return f != nil && term.IsTerminal(int(f.Fd()))
+}
+
+var errDeclined = errors.New("not done, as you wish")
+
+// confirm asks a question that is answered by y or N.
+func (r *run) confirm(ctx context.Context, question string) error {
+	fmt.Fprintf(r.stdio.Err, "%s [y/N] ", question)
+	answer := make(chan string, 1)
+	go func() { answer <- readLine(r.stdio.In) }()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case a := <-answer:
+		if slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(a))) {
+			return nil
+		}
+		return errDeclined
+	}
+}
+
+// readLine reads one line and not a byte more: the rest is for the command in
+// the bottle.
+func readLine(in io.Reader) string {
+	var line []byte
+	var b [1]byte
+	for len(line) < 1024 {
+		if n, err := in.Read(b[:]); n == 0 || err != nil || b[0] == '\n' {
+			break
+		}
+		line = append(line, b[0])
+	}
+	return string(line)
+}

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Streams are the ends of a command in a container.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	// Terminal asks for a terminal in the container, too.
+	Terminal bool
+}
+
+// ExitStatus is the status of a command that ran in a container.
+type ExitStatus int
+
+func (s ExitStatus) Error() string { return fmt.Sprintf("the command ended with status %d", int(s)) }
+
+// Exec runs a command in a container and waits. A status other than 0 is an
+// [ExitStatus].
+func (e *Engine) Exec(ctx context.Context, container, user string, argv []string, s Streams) error {
+	if e.path == "" {
+		return errNoClient
+	}
+	args := []string{"exec", "-i", "--user", user, container}
+	if s.Terminal {
+		args[1] = "-it"
+	}
+	cmd := e.command(ctx, append(args, argv...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.In, s.Out, s.Err
+	// In the launcher's own process group, because it may read the terminal.
+	cmd.SysProcAttr = dieWithParent(&syscall.SysProcAttr{})
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() >= 0 {
+		return ExitStatus(exit.ExitCode())
+	}
+	if err != nil {
+		return fmt.Errorf("cannot run the command in the bottle: %w", err)
+	}
+	return nil
+}
+
+// Healthy runs a sidecar's own health check once.
+func (e *Engine) Healthy(ctx context.Context, container, binary string) error {
+	_, err := e.output(ctx, "exec", container, binary, "healthcheck")
+	return err
+}
+
+// Tail returns the last lines of a container's log.
+func (e *Engine) Tail(ctx context.Context, container string, lines int) string {
+	if e.path == "" {
+		return ""
+	}
+	out, _ := e.command(ctx, "logs", "--tail", fmt.Sprint(lines), container).CombinedOutput()
+	return strings.TrimSpace(string(out))
+}
+
+// SaveLogs writes a container's whole log to w.
+func (e *Engine) SaveLogs(ctx context.Context, container string, w io.Writer) error {
+	cmd := e.command(ctx, "logs", "--timestamps", container)
+	cmd.Stdout, cmd.Stderr = w, w
+	return cmd.Run()
+}
+
+// Logs shows the logs of a project's containers.
+func (e *Engine) Logs(ctx context.Context, project string, follow bool, s Streams) error {
+	if e.path == "" {
+		return errNoClient
+	}
+	args := []string{"compose", "-p", project, "logs", "--timestamps"}
+	if follow {
+		args = append(args, "--follow")
+	}
+	cmd := e.command(ctx, args...)
+	cmd.Stdout, cmd.Stderr = s.Out, s.Err
+	if err := cmd.Run(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("cannot show the logs: %w", err)
+	}
+	return context.Cause(ctx)
+}
+
+// Remove stops and deletes the containers and then the networks with a label,
+// and comes back only when the engine lists none any more.
+func (e *Engine) Remove(ctx context.Context, label string) error {
+	ids, err := e.IDs(ctx, "container", label)
+	if err != nil {
+		return err
+	}
+	if len(ids) > 0 {
+		// Sidecars close their audit log on SIGTERM; the rest is not worth waiting for.
+		_, _ = e.output(ctx, append([]string{"stop", "-t", "2"}, ids...)...)
+	}
+	if err := e.removeAll(ctx, "container", label, "rm", "-f", "-v"); err != nil {
+		return err
+	}
+	return e.removeAll(ctx, "network", label, "network", "rm")
+}
+
+// removeAll removes what has a label, again while the engine is still busy with
+// a part of it.
+func (e *Engine) removeAll(ctx context.Context, kind, label string, args ...string) error {
+	var last error
+	for range 30 {
+		ids, err := e.IDs(ctx, kind, label)
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		if _, last = e.output(ctx, append(args[:len(args):len(args)], ids...)...); last == nil {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("cannot remove every %s of %s: %w", kind, label, last)
+}

@@ -1,0 +1,89 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/bottlesuite/bottle/internal/bottle"
+	"github.com/bottlesuite/bottle/launcher/internal/bundle"
+	"github.com/bottlesuite/bottle/launcher/internal/engine"
+)
+
+// rollback undoes a start that failed, the state directory included.
+func (b *Bottle) rollback(ctx context.Context) error {
+	ctx, cancel := undoing(ctx)
+	defer cancel()
+	var errs []error
+	if b.meta.Subnet != "" { // the engine was asked for something
+		errs = append(errs, b.host.Engine.Remove(ctx, label(b.Spec.Identity)))
+	}
+	errs = append(errs, b.tokens.Remove())
+	if b.lock == nil { // the directory was not ours
+		return errors.Join(errs...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		b.lock.Release()
+		return err // what is left must stay findable for cleanup
+	}
+	err := b.state.Remove()
+	b.lock.Release()
+	return err
+}
+
+// Stop takes the bottle down: containers, networks, tokens and keys go; the
+// metadata, the audit logs and the sidecars' own logs stay until cleanup.
+func (b *Bottle) Stop(ctx context.Context) error {
+	ctx, cancel := undoing(ctx)
+	defer cancel()
+	defer b.lock.Release()
+	b.meta.State = bottle.StateStopping
+	werr := b.state.WriteMetadata(b.meta)
+	b.saveLogs(ctx)
+	err := errors.Join(werr, b.host.Engine.Remove(ctx, label(b.Spec.Identity)), b.tokens.Remove(), bundle.RemoveKeys(b.state.Dir))
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	b.meta.State, b.meta.StoppedAt, b.meta.PID, b.meta.Tokens = bottle.StateStopped, &now, 0, ""
+	return b.state.WriteMetadata(b.meta)
+}
+
+// saveLogs keeps what the containers printed. A log that cannot be had is not
+// worth an error while stopping.
+func (b *Bottle) saveLogs(ctx context.Context) {
+	if err := os.MkdirAll(b.state.Path("logs"), 0o700); err != nil {
+		return
+	}
+	var wg sync.WaitGroup
+	for _, service := range services(len(b.Spec.Bottle.Routes) > 0) {
+		wg.Go(func() {
+			f, err := os.OpenFile(b.state.Path("logs", service+".log"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+			if err != nil {
+				return
+			}
+			defer f.Close()
+			_ = b.host.Engine.SaveLogs(ctx, container(b.Spec.Identity, service), f)
+		})
+	}
+	wg.Wait()
+}
+
+func services(routes bool) []string {
+	if routes {
+		return []string{"agent", "egress", "pipelock"}
+	}
+	return []string{"agent", "pipelock"}
+}
+
+// Run runs a command in the bottle as the agent's user and waits for it.
+func (b *Bottle) Run(ctx context.Context, argv []string, s engine.Streams) error {
+	return b.host.Engine.Exec(ctx, container(b.Spec.Identity, "agent"), "agent", argv, s)
+}
+
+// Exec runs a command in a bottle that another launcher holds.
+func (h *Host) Exec(ctx context.Context, id bottle.Identity, user string, argv []string, s engine.Streams) error {
+	return h.Engine.Exec(ctx, container(id, "agent"), user, argv, s)
+}

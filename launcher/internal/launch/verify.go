@@ -1,0 +1,167 @@
+package launch
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/bottlesuite/bottle/launcher/internal/engine"
+)
+
+const inhibit = "com.docker.network.bridge.inhibit_ipv4"
+
+// expected is what must stand once a bottle is up.
+type expected struct {
+	// networks maps a component to the networks that it is on.
+	networks map[string][]string
+	// roots are the only places of the host that containers may see.
+	roots []string
+}
+
+func expect(routes bool, roots ...string) expected {
+	e := expected{roots: roots, networks: map[string][]string{
+		"agent": {"inside"}, "egressd": {"inside", "relay"}, "pipelockd": {"outside", "relay"},
+	}}
+	if !routes {
+		e.networks = map[string][]string{"agent": {"inside"}, "pipelockd": {"inside", "outside"}}
+	}
+	return e
+}
+
+// check holds what the engine made against what was asked for. An engine may
+// ignore an option without a word, so nothing is believed that was not seen.
+func (e expected) check(cs []engine.Container, ns []engine.Network) error {
+	var errs []error
+	names := map[string]string{} // network id to component
+	seen := map[string]bool{}
+	for _, n := range ns {
+		c := n.Labels["bottle.component"]
+		names[n.ID], seen[c] = c, true
+		errs = append(errs, checkNetwork(c, n))
+	}
+	for c, nets := range e.networks {
+		if i := slices.IndexFunc(cs, func(x engine.Container) bool { return x.Component() == c }); i < 0 {
+			errs = append(errs, fmt.Errorf("there is no container %s", c))
+		}
+		for _, n := range nets {
+			if !seen[n] {
+				errs = append(errs, fmt.Errorf("there is no network %s", n))
+			}
+		}
+	}
+	for _, c := range cs {
+		errs = append(errs, e.checkContainer(c, names))
+	}
+	return errors.Join(errs...)
+}
+
+func checkNetwork(component string, n engine.Network) error {
+	if n.EnableIPv6 {
+		return fmt.Errorf("the network %s has IPv6", component)
+	}
+	if component == "outside" {
+		return nil
+	}
+	if component != "inside" && component != "relay" {
+		return fmt.Errorf("the network %s is none of the bottle's", n.Name)
+	}
+	if !n.Internal || n.Driver != "bridge" {
+		return fmt.Errorf("the network %s is not internal", component)
+	}
+	if n.Options[inhibit] != "true" {
+		return fmt.Errorf("the engine dropped the option %s of the network %s", inhibit, component)
+	}
+	if a := hostAddress(n); a != "" {
+		return fmt.Errorf("the host has the address %s in the network %s, so its own services are within reach", a, component)
+	}
+	return nil
+}
+
+// hostAddress is an IPv4 address that this host has on the network's bridge, ""
+// when it has none or when the engine runs elsewhere.
+func hostAddress(n engine.Network) string {
+	name := n.Options["com.docker.network.bridge.name"]
+	if name == "" && len(n.ID) >= 12 {
+		name = "br-" + n.ID[:12]
+	}
+	bridge, err := net.InterfaceByName(name)
+	if err != nil {
+		return ""
+	}
+	addrs, err := bridge.Addrs()
+	if err != nil {
+		return "that cannot be read"
+	}
+	for _, a := range addrs {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil {
+			return ip.IP.String()
+		}
+	}
+	return ""
+}
+
+func (e expected) checkContainer(c engine.Container, networks map[string]string) error {
+	component := c.Component()
+	want, ok := e.networks[component]
+	if !ok {
+		return fmt.Errorf("the container %s is none of the bottle's", c.Name)
+	}
+	h := c.HostConfig
+	switch {
+	case !slices.Equal(list(h.CapDrop), []string{"ALL"}) || len(list(h.CapAdd)) > 0 || h.Privileged:
+		return fmt.Errorf("%s kept capabilities", component)
+	case !slices.Contains(list(h.SecurityOpt), "no-new-privileges:true"):
+		return fmt.Errorf("%s may gain privileges", component)
+	case component != "agent" && !h.ReadonlyRootfs:
+		return fmt.Errorf("the root file system of %s is writable", component)
+	case h.Sysctls["net.ipv6.conf.all.disable_ipv6"] != "1":
+		return fmt.Errorf("%s has IPv6", component)
+	case h.PidsLimit == nil || *h.PidsLimit <= 0 || h.Memory <= 0:
+		return fmt.Errorf("%s has no limit of processes or memory", component)
+	case string(h.Devices) != "null" && len(h.Devices) > 0 && string(h.Devices) != "[]":
+		return fmt.Errorf("%s has devices", component)
+	case slices.Contains([]string{h.NetworkMode, h.PidMode, h.IpcMode, h.UTSMode, h.UsernsMode}, "host"):
+		return fmt.Errorf("%s shares a namespace with the host", component)
+	case c.Config.User == "" || strings.HasPrefix(c.Config.User, "0") || strings.HasPrefix(c.Config.User, "root"):
+		return fmt.Errorf("%s runs as root", component)
+	}
+	for port, bound := range c.NetworkSettings.Ports {
+		if len(bound) > 0 {
+			return fmt.Errorf("%s publishes the port %s", component, port)
+		}
+	}
+	for _, m := range c.Mounts {
+		if m.Type == "bind" && !e.within(m.Source) {
+			return fmt.Errorf("%s sees %s of the host", component, m.Source)
+		}
+	}
+	var on []string
+	for _, n := range c.NetworkSettings.Networks {
+		on = append(on, networks[n.NetworkID])
+	}
+	slices.Sort(on)
+	if !slices.Equal(on, want) {
+		return fmt.Errorf("%s is on the networks %q instead of %q", component, on, want)
+	}
+	return nil
+}
+
+func (e expected) within(source string) bool {
+	for _, root := range e.roots {
+		if rel, err := filepath.Rel(root, source); err == nil && filepath.IsLocal(rel) {
+			return true
+		}
+	}
+	return false
+}
+
+// list reads a list that the engine may print as null.
+func list(raw json.RawMessage) []string {
+	var l []string
+	_ = json.Unmarshal(raw, &l) // another shape is no list, and judged as empty
+	return l
+}

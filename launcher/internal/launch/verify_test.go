@@ -1,0 +1,113 @@
+package launch
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/bottlesuite/bottle/launcher/internal/engine"
+)
+
+// standing is a bottle as a good engine reports it.
+func standing() ([]engine.Container, []engine.Network) {
+	container := func(component, user string, readOnly bool, nets ...string) engine.Container {
+		var c engine.Container
+		c.Name = component
+		c.Config.User = user
+		c.Config.Labels = map[string]string{"bottle.component": component}
+		h := &c.HostConfig
+		h.CapDrop, h.CapAdd, h.SecurityOpt = json.RawMessage(`["ALL"]`), json.RawMessage("null"), json.RawMessage(`["no-new-privileges:true"]`)
+		h.ReadonlyRootfs = readOnly
+		h.Sysctls = map[string]string{"net.ipv6.conf.all.disable_ipv6": "1"}
+		pids := int64(9)
+		h.PidsLimit, h.Memory = &pids, 9
+		c.NetworkSettings.Networks = map[string]struct{ NetworkID string }{}
+		for _, n := range nets {
+			c.NetworkSettings.Networks["project_"+n] = struct{ NetworkID string }{"id of " + n}
+		}
+		c.Mounts = []engine.Mount{{Type: "bind", Source: "/state/demo/config"}}
+		return c
+	}
+	network := func(name string, internal bool) engine.Network {
+		n := engine.Network{ID: "id of " + name, Name: "project_" + name, Driver: "bridge", Internal: internal,
+			Labels: map[string]string{"bottle.component": name}, Options: map[string]string{}}
+		if internal {
+			n.Options[inhibit] = "true"
+		}
+		return n
+	}
+	return []engine.Container{
+			container("agent", "agent", false, "inside"),
+			container("egressd", "5:5", true, "inside", "relay"),
+			container("pipelockd", "5:5", true, "relay", "outside"),
+		}, []engine.Network{
+			network("inside", true), network("relay", true), network("outside", false),
+		}
+}
+
+func TestCheck(t *testing.T) {
+	type cs = []engine.Container
+	type ns = []engine.Network
+	for name, c := range map[string]struct {
+		change func(cs, ns) (cs, ns)
+		want   string
+	}{
+		"good":          {func(c cs, n ns) (cs, ns) { return c, n }, ""},
+		"not internal":  {func(c cs, n ns) (cs, ns) { n[0].Internal = false; return c, n }, "network inside is not internal"},
+		"host address":  {func(c cs, n ns) (cs, ns) { delete(n[1].Options, inhibit); return c, n }, "of the network relay"},
+		"ipv6 network":  {func(c cs, n ns) (cs, ns) { n[2].EnableIPv6 = true; return c, n }, "network outside has IPv6"},
+		"no network":    {func(c cs, n ns) (cs, ns) { return c, n[:2] }, "no network outside"},
+		"stray network": {func(c cs, n ns) (cs, ns) { return c, append(n, engine.Network{Name: "x"}) }, "x is none of the bottle's"},
+		"no sidecar":    {func(c cs, n ns) (cs, ns) { return c[:2], n }, "no container pipelockd"},
+		"stray":         {func(c cs, n ns) (cs, ns) { return append(c, engine.Container{Name: "x"}), n }, "x is none of the bottle's"},
+		"caps kept":     {func(c cs, n ns) (cs, ns) { c[0].HostConfig.CapDrop = json.RawMessage("null"); return c, n }, "agent kept capabilities"},
+		"caps added":    {func(c cs, n ns) (cs, ns) { c[1].HostConfig.CapAdd = json.RawMessage(`["NET_RAW"]`); return c, n }, "egressd kept capabilities"},
+		"privileged":    {func(c cs, n ns) (cs, ns) { c[0].HostConfig.Privileged = true; return c, n }, "agent kept capabilities"},
+		"privileges":    {func(c cs, n ns) (cs, ns) { c[0].HostConfig.SecurityOpt = nil; return c, n }, "may gain privileges"},
+		"writable":      {func(c cs, n ns) (cs, ns) { c[2].HostConfig.ReadonlyRootfs = false; return c, n }, "system of pipelockd is writable"},
+		"ipv6":          {func(c cs, n ns) (cs, ns) { c[0].HostConfig.Sysctls = nil; return c, n }, "agent has IPv6"},
+		"no limit":      {func(c cs, n ns) (cs, ns) { c[0].HostConfig.PidsLimit = nil; return c, n }, "no limit"},
+		"devices": {func(c cs, n ns) (cs, ns) {
+			c[0].HostConfig.Devices = json.RawMessage(`[{"PathOnHost":"/dev/kvm"}]`)
+			return c, n
+		}, "devices"},
+		"host namespace": {func(c cs, n ns) (cs, ns) { c[0].HostConfig.PidMode = "host"; return c, n }, "shares a namespace"},
+		"root":           {func(c cs, n ns) (cs, ns) { c[1].Config.User = "0:0"; return c, n }, "egressd runs as root"},
+		"port": {func(c cs, n ns) (cs, ns) {
+			c[1].NetworkSettings.Ports = map[string][]engine.Binding{"53/udp": {{HostPort: "53"}}}
+			return c, n
+		}, "publishes"},
+		"mount":        {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/var/run/docker.sock"; return c, n }, "agent sees /var/run/docker.sock"},
+		"mount beside": {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/state/demo-other"; return c, n }, "agent sees"},
+		"agent outside": {func(c cs, n ns) (cs, ns) {
+			c[0].NetworkSettings.Networks["project_outside"] = struct{ NetworkID string }{"id of outside"}
+			return c, n
+		}, `agent is on the networks ["inside" "outside"]`},
+		"foreign network": {func(c cs, n ns) (cs, ns) {
+			c[1].NetworkSettings.Networks["bridge"] = struct{ NetworkID string }{"another"}
+			return c, n
+		}, `egressd is on the networks ["" "inside" "relay"]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cs, ns := standing()
+			cs, ns = c.change(cs, ns)
+			err := expect(true, "/state/demo").check(cs, ns)
+			if c.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("want a complaint with %q, got %v", c.want, err)
+			}
+		})
+	}
+}
+
+func TestLeftoverString(t *testing.T) {
+	l := Leftover{Identity: "demo-abcde", Containers: 3, Networks: 2, Tokens: true, State: "orphaned"}
+	if got := l.String(); got != "demo-abcde: 3 containers, 2 networks, token files, state (orphaned)" {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,137 @@
+// Package manifest reads what the operator writes: bottles and agents, markdown
+// files with YAML front matter whose file name is their key.
+//
+// A bottle says what may be reached, with which credentials, and with what
+// resources; its body is documentation. An agent names a bottle; its body is
+// the agent's prompt. Keys are strict: an unknown one is an error at its line,
+// one that was retired fails with the recipe that replaces it, and one that is
+// designed but not served by this build fails instead of being ignored, because
+// a boundary that is half applied is none.
+//
+// Bottles live in the operator's home only. Agents may come with a repository
+// ($PWD/.bottle/agents), because an agent can ask for a bottle but not define
+// one: a cloned repository never says where the operator's tokens go.
+package manifest
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/bottlesuite/bottle/internal/wire"
+)
+
+// Agent is one agents/*.md.
+type Agent struct {
+	Name   string
+	File   string
+	Bottle string
+	// Prompt is the body.
+	Prompt string
+}
+
+// Bottle is one bottles/*.md.
+type Bottle struct {
+	Name      string
+	File      string
+	Env       []EnvVar
+	Routes    []wire.Route
+	Pipelock  Pipelock
+	Resources Resources
+
+	doc *wire.Doc
+}
+
+// Pipelock is the section of the same name.
+type Pipelock struct {
+	// Allow are further host patterns that pipelockd may dial.
+	Allow []string
+	// AllowPrivate are hosts and CIDRs that may be private.
+	AllowPrivate []string
+	// Hosts pins names to addresses.
+	Hosts map[string]string
+	// ExtraCA is a PEM file, "" when there is none.
+	ExtraCA string
+}
+
+// Resources limit the agent; zero means the default.
+type Resources struct {
+	CPUs   float64
+	Memory wire.Size
+	Pids   int64
+}
+
+// EnvVar is one variable of the agent's environment.
+type EnvVar struct {
+	Name string
+	// Value holds for a literal.
+	Value string
+	// From is the variable of the host that gives the value, "" for a literal.
+	From string
+}
+
+// TokenRefs are the names of the tokens that the routes inject, sorted.
+func (b *Bottle) TokenRefs() []string {
+	var refs []string
+	for _, r := range b.Routes {
+		if r.Auth != nil {
+			refs = append(refs, r.Auth.TokenRef)
+		}
+	}
+	slices.Sort(refs)
+	return slices.Compact(refs)
+}
+
+// Hosts are the host patterns that pipelockd may dial: those of the routes,
+// then those that the pipelock section adds.
+func (b *Bottle) Hosts() []wire.AllowHost {
+	var out []wire.AllowHost
+	at := map[string]int{}
+	add := func(host string, websocket bool) {
+		if i, ok := at[host]; ok {
+			out[i].WebSocket = out[i].WebSocket || websocket
+			return
+		}
+		at[host] = len(out)
+		out = append(out, wire.AllowHost{Host: host, WebSocket: websocket})
+	}
+	for _, r := range b.Routes {
+		add(r.Host, r.WebSocket)
+	}
+	for _, h := range b.Pipelock.Allow {
+		add(h, false)
+	}
+	return out
+}
+
+// ResolveEnv gives the agent's environment its values. Getenv looks into the
+// host's environment.
+func (b *Bottle) ResolveEnv(lookup func(string) (string, bool)) (map[string]string, error) {
+	out := map[string]string{}
+	for _, v := range b.Env {
+		if v.From == "" {
+			out[v.Name] = v.Value
+			continue
+		}
+		value, ok := lookup(v.From)
+		if !ok {
+			return nil, b.doc.Errorf("env."+v.Name, "the environment variable %s, which gives %s its value, is not set; export it", v.From, v.Name)
+		}
+		out[v.Name] = value
+	}
+	return out, nil
+}
+
+// MissingToken is the error for a token that cannot be had, at the route that
+// needs it.
+func (b *Bottle) MissingToken(ref, why string) error {
+	for i, r := range b.Routes {
+		if r.Auth != nil && r.Auth.TokenRef == ref {
+			return b.doc.Errorf(fmt.Sprintf("egress.routes[%d].auth.token_ref", i),
+				"the environment variable %s, the token for %s, %s; export it before the start", ref, r.Host, why)
+		}
+	}
+	return fmt.Errorf("the environment variable %s %s", ref, why)
+}
+
+// At is an error at a key of the bottle's file.
+func (b *Bottle) At(path string, err error) error { return b.doc.Errorf(path, "%v", err) }

@@ -1,0 +1,160 @@
+// Package preflight tells the operator, in a few lines, what a bottle could
+// reach and with what, before it is started. It prints names of credentials and
+// variables, never their values.
+package preflight
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/bottlesuite/bottle/internal/wire"
+	"github.com/bottlesuite/bottle/launcher/internal/bundle"
+	"github.com/bottlesuite/bottle/launcher/internal/manifest"
+	"github.com/bottlesuite/bottle/launcher/internal/pki"
+)
+
+// Sheet is what is shown.
+type Sheet struct {
+	Launch *manifest.Launch
+	Env    map[string]string
+	Trust  *pki.Trust
+	// Missing are token_refs without a value.
+	Missing []string
+	// Fingerprints, Images and Runtime are empty in a dry run.
+	Fingerprints map[string]string
+	Images       map[string]string
+	Runtime      string
+}
+
+// Write prints the sheet.
+func (s *Sheet) Write(w io.Writer) error {
+	var buf bytes.Buffer
+	t := tabwriter.NewWriter(&buf, 0, 0, 2, ' ', 0)
+	row := func(head string, format string, args ...any) {
+		fmt.Fprintf(t, "%s\t%s\n", head, printable(fmt.Sprintf(format, args...)))
+	}
+	b := s.Launch.Bottle
+	row("agent", "%s (%s)", s.Launch.Agent.Name, s.Launch.Agent.File)
+	row("bottle", "%s (%s)", b.Name, b.File)
+	s.routes(row)
+	s.pipelock(row)
+	if names := slices.Sorted(maps.Keys(s.Env)); len(names) > 0 {
+		row("env", "%s", strings.Join(names, ", "))
+	}
+	s.host(row)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := w.Write(buf.Bytes())
+	return err
+}
+
+type rowFunc func(head string, format string, args ...any)
+
+func (s *Sheet) routes(row rowFunc) {
+	routes := s.Launch.Bottle.Routes
+	if len(routes) == 0 {
+		row("reach", "no routes: the agent's proxy is pipelockd, without credentials")
+	}
+	for _, r := range routes {
+		for _, rule := range rules(r) {
+			row("reach", "%s %s%s", r.Host, rule, s.extras(r))
+		}
+	}
+}
+
+// rules are the matches of a route in words: methods, then the path.
+func rules(r wire.Route) []string {
+	if len(r.Matches) == 0 {
+		return []string{"any method, any path"}
+	}
+	var out []string
+	for _, m := range r.Matches {
+		methods, path := "any method", "any path"
+		if len(m.Methods) > 0 {
+			methods = strings.Join(m.Methods, " ")
+		}
+		if m.Path != nil {
+			switch {
+			case m.Path.Exact != "":
+				path = "only " + m.Path.Exact
+			case m.Path.Prefix != "":
+				path = "below " + m.Path.Prefix
+			}
+		}
+		out = append(out, methods+", "+path)
+	}
+	return out
+}
+
+// extras are what else a route grants.
+func (s *Sheet) extras(r wire.Route) string {
+	var out string
+	if r.Auth != nil {
+		out += ", with the token " + r.Auth.TokenRef
+		if slices.Contains(s.Missing, r.Auth.TokenRef) {
+			out += " (not set)"
+		}
+	}
+	if r.WebSocket {
+		out += ", websocket"
+	}
+	if r.Limits != nil && r.Limits.MaxRequestBytes > 0 {
+		out += ", at most " + r.Limits.MaxRequestBytes.String() + " a request"
+	}
+	return out
+}
+
+func (s *Sheet) pipelock(row rowFunc) {
+	p := s.Launch.Bottle.Pipelock
+	if len(p.Allow) > 0 {
+		note := ""
+		if len(s.Launch.Bottle.Routes) > 0 {
+			note = " (pipelockd alone; the agent gets there by a route only)"
+		}
+		row("pipelock", "also allows %s%s", strings.Join(p.Allow, ", "), note)
+	}
+	if len(p.AllowPrivate) > 0 {
+		row("pipelock", "may dial private addresses of %s", strings.Join(p.AllowPrivate, ", "))
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Hosts)) {
+		row("pipelock", "takes %s for %s", p.Hosts[name], name)
+	}
+	for _, src := range s.Trust.Sources {
+		row("roots", "%d from %s (%s), for the way out", src.Count, src.Path, src.Name)
+	}
+}
+
+func (s *Sheet) host(row rowFunc) {
+	if s.Fingerprints == nil {
+		row("CA", "made at the start")
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Fingerprints)) {
+		row("CA", "%s %s", name, s.Fingerprints[name])
+	}
+	for _, ref := range slices.Sorted(maps.Keys(s.Images)) {
+		row("image", "%s %.19s", ref, s.Images[ref])
+	}
+	if s.Runtime != "" {
+		row("runtime", "%s", s.Runtime)
+	}
+	r := bundle.Resources(s.Launch.Bottle)
+	row("resources", "%s CPUs, %s memory, %d processes", strconv.FormatFloat(r.CPUs, 'f', -1, 64), wire.Size(r.Memory), r.Pids)
+}
+
+// printable keeps a manifest from moving the cursor of the terminal on which it
+// is judged.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
