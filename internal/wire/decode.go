@@ -38,7 +38,7 @@ type Doc struct {
 func Parse(file string, data []byte, firstLine int) (*Doc, error) {
 	d := &Doc{file: file, firstLine: firstLine, places: map[string]*yaml.Node{}}
 	var n yaml.Node
-	if err := yaml.Unmarshal(data, &n); err != nil { // unlike Load it takes an empty document
+	if err := yaml.Load(data, &n); err != nil && !isEmpty(data) {
 		return nil, d.syntaxError(err)
 	}
 	switch {
@@ -50,6 +50,13 @@ func Parse(file string, data []byte, firstLine int) (*Doc, error) {
 		d.root = &n
 	}
 	return d, nil
+}
+
+// isEmpty reports whether data holds no document, which Load calls an error and
+// Unmarshal, which would overlook a second document, does not.
+func isEmpty(data []byte) bool {
+	var n yaml.Node
+	return yaml.Unmarshal(data, &n) == nil && n.Kind == 0
 }
 
 // Decode fills v, a pointer to a struct, from the document. It returns an
