@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/bottlesuite/bottle/internal/secret"
@@ -43,18 +44,28 @@ func loadCredentials(dir string, routes []wire.Route) (credentials, error) {
 	return c, nil
 }
 
+// stripped holds the names of both lists, as flatten writes them.
+var stripped = func() map[string]bool {
+	m := map[string]bool{}
+	for _, name := range slices.Concat(agentCredentials, overrides) {
+		m[flatten(name)] = true
+	}
+	return m
+}()
+
+// flatten writes a field's name as gateways that make variables of names see
+// it: in one case, with no difference between hyphen and underscore.
+func flatten(name string) string {
+	return strings.ReplaceAll(strings.ToLower(name), "_", "-")
+}
+
 // strip removes the agent's own credentials and what would change the meaning
 // of the request behind the proxy's back.
 func strip(h http.Header) {
-	for _, name := range agentCredentials {
-		h.Del(name)
-	}
-	for _, name := range overrides {
-		h.Del(name)
-	}
 	for name := range h {
-		if strings.HasPrefix(name, "Bottle-") || strings.HasPrefix(name, "X-Bottle-") {
-			h.Del(name)
+		flat := flatten(name)
+		if stripped[flat] || strings.HasPrefix(flat, "bottle-") || strings.HasPrefix(flat, "x-bottle-") {
+			delete(h, name)
 		}
 	}
 }
@@ -74,6 +85,11 @@ func (c credentials) inject(h http.Header, a wire.Auth) (field string, ok bool) 
 		field, value = textproto.CanonicalMIMEHeaderKey(a.Header), token.Reveal()
 	default:
 		value = a.Scheme + " " + token.Reveal()
+	}
+	for name := range h { // X_Api_Key beside X-Api-Key would be a second reading
+		if flatten(name) == flatten(field) {
+			delete(h, name)
+		}
 	}
 	h[field] = []string{value}
 	return field, true

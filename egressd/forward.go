@@ -29,6 +29,11 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d = policy.Denied(policy.ReasonBodyTooLarge, d.Rule, "The body is larger than the route's limit of "+route.Limits.MaxRequestBytes.String()+".")
 	}
 	if d.OK() {
+		if denial := refuseLFSUpload(r, rd); denial != nil {
+			d = *denial
+		}
+	}
+	if d.OK() {
 		if err := s.audit.Ready(); err != nil {
 			s.log.Error("requests are denied until the audit log can be written", "error", err)
 			d = policy.Denied(policy.ReasonAuditUnavailable, d.Rule, "The decision could not be recorded, so nothing was sent.")

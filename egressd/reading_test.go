@@ -116,9 +116,15 @@ func TestStripAndInject(t *testing.T) {
 		{wire.Auth{Scheme: "token", TokenRef: "T"}, "Authorization", "token real"},
 		{wire.Auth{Scheme: "Basic", TokenRef: "T"}, "Authorization", "Basic cmVhbA=="},
 		{wire.Auth{Scheme: "header", Header: "x-api-key", TokenRef: "T"}, "X-Api-Key", "real"},
+		{wire.Auth{Scheme: "header", Header: "x-my-key", TokenRef: "T"}, "X-My-Key", "real"},
 	} {
-		h := http.Header{"Authorization": {"Bearer own", "Basic own"}, "X-Api-Key": {"own"}, "X-Http-Method-Override": {"DELETE"}, "Bottle-Relay": {"own"}, "X-Bottle-Deny": {"own"}, "Accept": {"*/*"}}
+		h := http.Header{"Authorization": {"Bearer own", "Basic own"}, "X-Api-Key": {"own"}, "X-Http-Method-Override": {"DELETE"}, "Bottle-Relay": {"own"}, "X-Bottle-Deny": {"own"}, "X_api_key": {"own"}, "X_http_method_override": {"PUT"}, "X-My-Key": {"own"}, "Accept": {"*/*"}}
 		strip(h)
+		h.Del("X-My-Key")
+		h["X_my_key"] = []string{"own"}
+		if tc.auth.Header != "x-my-key" {
+			delete(h, "X_my_key")
+		}
 		field, ok := c.inject(h, tc.auth)
 		if !ok || field != tc.field || len(h) != 2 || len(h[field]) != 1 || h.Get(field) != tc.value || h.Get("Accept") != "*/*" {
 			t.Errorf("%+v: got %v", tc.auth, h)
