@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/certs"
@@ -28,6 +30,10 @@ import (
 
 // drain is how long requests in flight may take after a SIGTERM.
 const drain = 3 * time.Second
+
+// maxConnections bounds the agent's connections, idle tunnels included. More
+// wait to be accepted, so that a flood starves its own author and not egressd.
+const maxConnections = 1024
 
 // policyInForce is what a reload swaps: routes and the tokens they name.
 type policyInForce struct {
@@ -149,7 +155,7 @@ func (s *service) Serve(ctx context.Context) error {
 
 		DisableGeneralOptionsHandler: true,
 	}
-	go func() { failed <- front.Serve(s.listener) }()
+	go func() { failed <- front.Serve(netutil.LimitListener(s.listener, maxConnections)) }()
 
 	var err error
 	select {

@@ -19,7 +19,7 @@ const usage = `%s: %s
 
 Usage: %s [--config FILE] COMMAND
 
-  serve                 run until SIGTERM; SIGHUP reloads the configuration (default)
+  serve                 run until SIGTERM; SIGHUP or a changed file reloads (default)
   check METHOD URL      say what would become of a request: exit 0 allow, 3 deny
   validate [FILE]       check a configuration file: exit 0 good, 2 bad
   status                print the running daemon's configuration hash and counters

@@ -10,9 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/bottlesuite/bottle/internal/audit"
@@ -98,19 +96,7 @@ func (s Spec[C]) serve(ctx context.Context, file string, stdio Stdio) error {
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-hup:
-				s.reload(file, svc, st, log, trail)
-			}
-		}
-	}()
+	go watch(ctx, file, l.sha256, func() { s.reload(file, svc, st, log, trail) })
 
 	admin, err := net.Listen("tcp", b.Admin)
 	if err != nil {

@@ -23,9 +23,9 @@ import (
 )
 
 // Timeouts and limits of a tunnel. A body may take as long as it likes; a
-// header, a handshake and an idle connection may not.
+// header, a handshake (which net/http bounds by the same) and an idle
+// connection may not.
 const (
-	HandshakeTimeout  = 10 * time.Second
 	ReadHeaderTimeout = 15 * time.Second
 	IdleTimeout       = 2 * time.Minute
 	MaxHeaderBytes    = 64 << 10
