@@ -21,6 +21,8 @@ func judge(t *route.Table, r reading) (policy.Decision, *wire.Route) {
 		return policy.Denied(m.Reason, m.Rule, missDetail(m.Reason, r)), nil
 	}
 	switch {
+	case r.slashes && !m.Route.EncodedSlash:
+		return policy.Denied(policy.ReasonAmbiguousPath, m.Rule, "The path holds an encoded slash, which this route does not take."), nil
 	case r.scheme == "http" && m.Route.Auth != nil:
 		return policy.Denied(policy.ReasonPlaintextAuth, m.Rule, "This route injects a credential, so it is served over https only."), nil
 	case r.upgrade != "" && (r.upgrade != "websocket" || !m.Route.WebSocket):
@@ -45,7 +47,7 @@ func missDetail(reason policy.Reason, r reading) string {
 // itself. The service name is compared after decoding, in any case, because a
 // server may be lenient.
 func isGitPush(r reading) bool {
-	path := strings.ToLower(r.path)
+	path := strings.ToLower(route.BareSlashes(r.path))
 	if strings.Contains(path, "/git-receive-pack") {
 		return true
 	}

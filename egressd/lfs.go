@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/route"
 )
 
 // maxBatch bounds a batch request of Git LFS; git-lfs asks for a hundred
@@ -19,7 +20,7 @@ const maxBatch = 1 << 20
 // that is not a read. Pushes take the way of the git gate, with their objects.
 // It leaves the body as it found it.
 func refuseLFSUpload(r *http.Request, rd reading) *policy.Decision {
-	path := strings.ToLower(rd.path)
+	path := strings.ToLower(route.BareSlashes(rd.path))
 	i := strings.Index(path, "/info/lfs/")
 	if i < 0 || rd.method == http.MethodGet || rd.method == http.MethodHead {
 		return nil

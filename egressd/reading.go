@@ -17,7 +17,9 @@ type reading struct {
 	port   string
 	method string
 	path   string // canonical, escaped
-	query  string // as it came, without "?"
+	// slashes says that the path holds an encoded slash.
+	slashes bool
+	query   string // as it came, without "?"
 	// upgrade is the lower-case protocol that the client asks to switch to.
 	upgrade string
 }
@@ -44,7 +46,7 @@ func read(scheme, authority, method, target string) (reading, *policy.Decision) 
 		return r, refuse(policy.ReasonBadRequest, "The request target must be a path.")
 	}
 	path, query, _ := strings.Cut(target, "?")
-	if r.path, err = route.CanonicalPath(path); err != nil {
+	if r.path, r.slashes, err = route.PathWithSlashes(path); err != nil {
 		return r, refuse(policy.ReasonAmbiguousPath, "The path is refused: "+err.Error()+".")
 	}
 	if i := strings.IndexFunc(query, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '#' }); i >= 0 {

@@ -16,6 +16,7 @@ func testTable(t testing.TB) *route.Table {
 			Auth: &wire.Auth{Scheme: wire.SchemeBearer, TokenRef: "T"}},
 		{Host: "git.example"},
 		{Host: "ws.example", WebSocket: true},
+		{Host: "npm.example", EncodedSlash: true},
 		{Host: "plain.example:80"},
 	})
 	if err != nil {
@@ -44,6 +45,10 @@ func TestJudge(t *testing.T) {
 		{"asterisk", "https", "api.example", "OPTIONS", "*", nil, policy.ReasonBadRequest},
 		{"dots", "https", "api.example", "GET", "/v1/../admin", nil, policy.ReasonAmbiguousPath},
 		{"double encoding", "https", "api.example", "GET", "/v1/%252e%252e/admin", nil, policy.ReasonAmbiguousPath},
+		{"encoded slash", "https", "api.example", "GET", "/v1/a%2fb", nil, policy.ReasonAmbiguousPath},
+		{"encoded slash where the route takes it", "https", "npm.example", "GET", "/@scope%2fname", nil, ""},
+		{"encoded slash and dots", "https", "npm.example", "GET", "/@scope%2f..%2fname", nil, policy.ReasonAmbiguousPath},
+		{"push behind an encoded slash", "https", "npm.example", "POST", "/r.git%2Fgit-receive-pack", nil, policy.ReasonGitPush},
 		{"fragment in the query", "https", "api.example", "GET", "/v1/x?a#b", nil, policy.ReasonBadRequest},
 		{"space in the query", "https", "api.example", "GET", "/v1/x?a b", nil, policy.ReasonBadRequest},
 		{"connection naming a field", "https", "api.example", "GET", "/v1/x", http.Header{"Connection": {"close, Authorization"}}, policy.ReasonBadRequest},

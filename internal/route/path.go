@@ -20,19 +20,30 @@ var (
 
 // CanonicalPath returns the one spelling of an escaped path (RFC 3986, 6.2.2:
 // unreserved bytes bare, hexadecimal digits in upper case; what may not stand
-// bare is encoded), or an error when
-// servers could read the path in two ways: "..", ".;", "//", "\", "%2f",
-// "%5c", "%00", "%252e" and their like. It returns its argument without
-// allocating when that is canonical already.
+// bare is encoded), or an error when servers could read the path in two ways:
+// "..", ".;", "//", "\", "%2f", "%5c", "%00", "%252e" and their like. It
+// returns its argument without allocating when that is canonical already.
 func CanonicalPath(raw string) (string, error) {
+	path, slashes, err := PathWithSlashes(raw)
+	if err == nil && slashes {
+		return "", errPathSeparator
+	}
+	return path, err
+}
+
+// PathWithSlashes is [CanonicalPath] for routes that take encoded slashes, as
+// package registries use them in "@scope%2fname". It reports whether there are
+// any. What it returns holds no dot and no empty segment whether a server takes
+// "%2F" for a slash or not.
+func PathWithSlashes(raw string) (path string, slashes bool, err error) {
 	if raw == "" || raw[0] != '/' {
-		return "", errPathStart
+		return "", false, errPathStart
 	}
 	canonical := true
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]
 		if c <= ' ' || c >= 0x7f || c == '\\' || c == '?' || c == '#' {
-			return "", errPathByte
+			return "", false, errPathByte
 		}
 		if c != '%' {
 			canonical = canonical && isPathByte(c)
@@ -40,24 +51,34 @@ func CanonicalPath(raw string) (string, error) {
 		}
 		b, ok := unhex(raw, i+1)
 		if !ok {
-			return "", errPathEscape
+			return "", false, errPathEscape
 		}
 		if err := checkEscaped(raw, i, b); err != nil {
-			return "", err
+			return "", false, err
 		}
+		slashes = slashes || b == '/'
 		canonical = canonical && !isUnreserved(b) && isUpperHex(raw[i+1]) && isUpperHex(raw[i+2])
 		i += 2
 	}
 	if !canonical {
-		return CanonicalPath(respell(raw)) // again: bare digits may complete an escape
+		return PathWithSlashes(respell(raw)) // again: bare digits may complete an escape
 	}
-	return raw, checkSegments(raw)
+	if slashes {
+		if err := checkSegments(BareSlashes(raw)); err != nil {
+			return "", false, err
+		}
+	}
+	return raw, slashes, checkSegments(raw)
 }
+
+// BareSlashes returns a canonical path as a server reads it that takes an
+// encoded slash for a slash.
+func BareSlashes(path string) string { return strings.ReplaceAll(path, "%2F", "/") }
 
 // checkEscaped judges the byte b that is escaped at raw[i:i+3].
 func checkEscaped(raw string, i int, b byte) error {
 	switch {
-	case b < 0x20 || b == 0x7f || b == '/' || b == '\\':
+	case b < 0x20 || b == 0x7f || b == '\\':
 		return errPathSeparator
 	case b == '%':
 		if _, ok := unhex(raw, i+3); ok {

@@ -64,6 +64,19 @@ func TestCanonicalPath(t *testing.T) {
 	}
 }
 
+func TestPathWithSlashes(t *testing.T) {
+	for in, want := range map[string]string{"/@scope%2fname": "/@scope%2Fname", "/@scope%2Fname/1.0.0": "/@scope%2Fname/1.0.0"} {
+		if got, slashes, err := PathWithSlashes(in); err != nil || got != want || !slashes {
+			t.Errorf("%q: got %q, %v, %v", in, got, slashes, err)
+		}
+	}
+	for _, in := range []string{"/a%2f..%2fb", "/a/..%2fb", "/a%2f../b", "/a%2f%2e%2e/b", "/a%2f/b", "/a%2f%2fb", "/%2fa", "/a%2f..;x", "/a%252fb", "/a%5cb"} {
+		if got, _, err := PathWithSlashes(in); err == nil {
+			t.Errorf("%q was taken as %q", in, got)
+		}
+	}
+}
+
 func table(t testing.TB, routes ...wire.Route) *Table {
 	t.Helper()
 	tab, err := Compile(routes)
@@ -161,11 +174,14 @@ func FuzzCanonicalPath(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		got, err := CanonicalPath(raw)
+		got, slashes, err := PathWithSlashes(raw)
 		if err != nil {
 			return
 		}
-		again, err := CanonicalPath(got)
+		if strict, err := CanonicalPath(raw); (err == nil) == slashes || err == nil && strict != got {
+			t.Fatalf("%q is %q with slashes (%v), %q without, %v", raw, got, slashes, strict, err)
+		}
+		again, _, err := PathWithSlashes(got)
 		if err != nil || again != got {
 			t.Fatalf("%q becomes %q, which becomes %q, %v", raw, got, again, err)
 		}

@@ -9,8 +9,11 @@ type Route struct {
 	Matches []Match `yaml:"matches,omitempty"`
 	Auth    *Auth   `yaml:"auth,omitempty"`
 	// WebSocket allows a protocol upgrade to websocket.
-	WebSocket bool    `yaml:"websocket,omitempty"`
-	Limits    *Limits `yaml:"limits,omitempty"`
+	WebSocket bool `yaml:"websocket,omitempty"`
+	// EncodedSlash takes paths with "%2F" in them, as package registries use
+	// it in "@scope%2Fname". Matching takes it for an ordinary byte.
+	EncodedSlash bool    `yaml:"encoded_slash,omitempty"`
+	Limits       *Limits `yaml:"limits,omitempty"`
 }
 
 // Match is one alternative of a route; all of its conditions must hold.
