@@ -16,7 +16,7 @@ func judge(t *route.Table, r reading) (policy.Decision, *wire.Route) {
 	if isGitPush(r) {
 		return policy.Denied(policy.ReasonGitPush, "", "Git pushes over HTTPS are refused; push to the remote that the bottle declares, through the git gate."), nil
 	}
-	m := t.Match(r.method, r.host, r.port, r.path)
+	m := t.Match(r.method, r.host, r.port, r.path, r.header)
 	if m.Reason != "" {
 		return policy.Denied(m.Reason, m.Rule, missDetail(m.Reason, r)), nil
 	}

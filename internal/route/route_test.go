@@ -1,6 +1,7 @@
 package route
 
 import (
+	"net/textproto"
 	"net/url"
 	"strings"
 	"testing"
@@ -122,7 +123,7 @@ func TestMatch(t *testing.T) {
 		{"GET", "x.cdn.example", "8443", "/", "routes[2].matches[0]"},
 		{"GET", "y.cdn.example", "8443", "/", "host_not_allowed"},
 	} {
-		r := tab.Match(tc.method, tc.host, tc.port, tc.path)
+		r := tab.Match(tc.method, tc.host, tc.port, tc.path, nil)
 		got := string(r.Reason)
 		if got == "" {
 			got = r.Rule
@@ -133,24 +134,56 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+func TestRegexIsAnchored(t *testing.T) {
+	tab := table(t, wire.Route{Host: "api.example", Matches: []wire.Match{{Path: &wire.PathMatch{Regex: `/v[0-9]+/jobs|/health`}}}})
+	for path, want := range map[string]bool{
+		"/v1/jobs": true, "/v12/jobs": true, "/health": true,
+		"/v1/jobs/1": false, "/x/health": false, "/v1/jobs\n": false, "/admin/v1/jobs": false,
+	} {
+		if got := tab.Match("GET", "api.example", "443", path, nil).Reason == ""; got != want {
+			t.Errorf("%q: %v", path, got)
+		}
+	}
+}
+
+func TestHeaderConditions(t *testing.T) {
+	tab := table(t, wire.Route{Host: "api.example", Matches: []wire.Match{{Headers: map[string]string{"x-env": "test", "X-Team": "a"}}}})
+	for _, tc := range []struct {
+		h    Headers
+		want bool
+	}{
+		{textproto.MIMEHeader{"X-Env": {"test"}, "X-Team": {"a"}}, true},
+		{textproto.MIMEHeader{"X-Env": {"test"}}, false},
+		{textproto.MIMEHeader{"X-Env": {"test", "prod"}, "X-Team": {"a"}}, false},
+		{textproto.MIMEHeader{"X-Env": {"test "}, "X-Team": {"a"}}, false},
+		{nil, false},
+	} {
+		if got := tab.Match("GET", "api.example", "443", "/", tc.h).Reason == ""; got != tc.want {
+			t.Errorf("%v: %v", tc.h, got)
+		}
+	}
+}
+
 func TestCompileRefuses(t *testing.T) {
 	auth := func(a wire.Auth) wire.Route { return wire.Route{Host: "a.example", Auth: &a} }
 	for want, r := range map[string]wire.Route{
-		"whole top-level domain":        {Host: "*.com"},
-		"address literal":               {Host: "10.0.0.1"},
-		"no DNS name has":               {Host: "*"},
-		"can never match":               {Host: "a.example", Matches: []wire.Match{prefix("/a/../b")}},
-		`write the path as "/a"`:        {Host: "a.example", Matches: []wire.Match{prefix("/%61")}},
-		"exactly one":                   {Host: "a.example", Matches: []wire.Match{{Path: &wire.PathMatch{}}}},
-		`the method "get"`:              {Host: "a.example", Matches: []wire.Match{{Methods: []string{"get"}}}},
-		`the method "TRACE"`:            {Host: "a.example", Matches: []wire.Match{{Methods: []string{"TRACE"}}}},
-		"over TLS only":                 {Host: "a.example:80", Auth: &wire.Auth{Scheme: "Bearer", TokenRef: "T"}},
-		"unknown scheme":                auth(wire.Auth{Scheme: "bearer", TokenRef: "T"}),
-		"not the name":                  auth(wire.Auth{Scheme: "Bearer", TokenRef: "../T"}),
-		"needs a header name":           auth(wire.Auth{Scheme: "header", TokenRef: "T"}),
-		"frames or routes":              auth(wire.Auth{Scheme: "header", Header: "transfer-encoding", TokenRef: "T"}),
-		"is not a header name":          auth(wire.Auth{Scheme: "header", Header: "x\r\ny", TokenRef: "T"}),
-		`goes with the scheme "header"`: auth(wire.Auth{Scheme: "Bearer", Header: "x", TokenRef: "T"}),
+		"whole top-level domain":                 {Host: "*.com"},
+		"address literal":                        {Host: "10.0.0.1"},
+		"no DNS name has":                        {Host: "*"},
+		"can never match":                        {Host: "a.example", Matches: []wire.Match{prefix("/a/../b")}},
+		`write the path as "/a"`:                 {Host: "a.example", Matches: []wire.Match{prefix("/%61")}},
+		"exactly one of exact, prefix and regex": {Host: "a.example", Matches: []wire.Match{{Path: &wire.PathMatch{}}}},
+		"is not RE2":                             {Host: "a.example", Matches: []wire.Match{{Path: &wire.PathMatch{Regex: `(?=x)`}}}},
+		`"host" is not a header`:                 {Host: "a.example", Matches: []wire.Match{{Headers: map[string]string{"host": "x"}}}},
+		`the method "get"`:                       {Host: "a.example", Matches: []wire.Match{{Methods: []string{"get"}}}},
+		`the method "TRACE"`:                     {Host: "a.example", Matches: []wire.Match{{Methods: []string{"TRACE"}}}},
+		"over TLS only":                          {Host: "a.example:80", Auth: &wire.Auth{Scheme: "Bearer", TokenRef: "T"}},
+		"unknown scheme":                         auth(wire.Auth{Scheme: "bearer", TokenRef: "T"}),
+		"not the name":                           auth(wire.Auth{Scheme: "Bearer", TokenRef: "../T"}),
+		"needs a header name":                    auth(wire.Auth{Scheme: "header", TokenRef: "T"}),
+		"frames or routes":                       auth(wire.Auth{Scheme: "header", Header: "transfer-encoding", TokenRef: "T"}),
+		"is not a header name":                   auth(wire.Auth{Scheme: "header", Header: "x\r\ny", TokenRef: "T"}),
+		`goes with the scheme "header"`:          auth(wire.Auth{Scheme: "Bearer", Header: "x", TokenRef: "T"}),
 	} {
 		if _, err := Compile([]wire.Route{r}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: got %v, want %q", r, err, want)
@@ -161,7 +194,7 @@ func TestCompileRefuses(t *testing.T) {
 func TestMatchDoesNotAllocate(t *testing.T) {
 	tab := table(t, wire.Route{Host: "*.svc.example", Matches: []wire.Match{prefix("/v1/", "GET")}})
 	if n := testing.AllocsPerRun(100, func() {
-		if _, err := CanonicalPath("/v1/a/b"); err != nil || tab.Match("GET", "a.b.svc.example", "443", "/v1/a/b").Reason != "" {
+		if _, err := CanonicalPath("/v1/a/b"); err != nil || tab.Match("GET", "a.b.svc.example", "443", "/v1/a/b", nil).Reason != "" {
 			t.Fatal("not matched")
 		}
 	}); n != 0 {
@@ -232,7 +265,7 @@ func BenchmarkMatch(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p, err := CanonicalPath("/v1/messages/abc")
-		if err != nil || tab.Match("POST", "api.example", "443", p).Reason != policy.Reason("") {
+		if err != nil || tab.Match("POST", "api.example", "443", p, nil).Reason != policy.Reason("") {
 			b.Fatal("not matched")
 		}
 	}

@@ -14,6 +14,9 @@ package route
 
 import (
 	"fmt"
+	"maps"
+	"net/textproto"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -42,8 +45,17 @@ type compiled struct {
 type match struct {
 	name          string
 	exact, prefix string
+	regex         *regexp.Regexp
 	methods       []string
+	headers       []header
 }
+
+// header is a condition; its name is in canonical form.
+type header struct{ name, value string }
+
+// Headers gives the values of a field by its canonical name. An http.Header is
+// one.
+type Headers interface{ Values(name string) []string }
 
 // Result says what a table makes of a request.
 type Result struct {
@@ -96,6 +108,12 @@ func compile(name string, r wire.Route) *compiled {
 		cm := match{name: fmt.Sprintf("%s.matches[%d]", name, i), methods: m.Methods}
 		if m.Path != nil {
 			cm.exact, cm.prefix = m.Path.Exact, m.Path.Prefix
+			if m.Path.Regex != "" {
+				cm.regex = regexp.MustCompile(anchored(m.Path.Regex)) // Validate has compiled it
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
+			cm.headers = append(cm.headers, header{textproto.CanonicalMIMEHeaderKey(name), m.Headers[name]})
 		}
 		c.matches = append(c.matches, cm)
 	}
@@ -113,8 +131,9 @@ func (t *Table) Host(host, port string) bool {
 }
 
 // Match judges a request. Host must be as [Host] returns it, path as
-// [CanonicalPath] does.
-func (t *Table) Match(method, host, port, path string) Result {
+// [CanonicalPath] does. With nil headers a match that has header conditions
+// does not take the request.
+func (t *Table) Match(method, host, port, path string, h Headers) Result {
 	g, ok := t.hosts.Find(host, port)
 	if !ok {
 		return Result{Reason: policy.ReasonHostNotAllowed}
@@ -124,7 +143,7 @@ func (t *Table) Match(method, host, port, path string) Result {
 		for i := range c.matches {
 			m := &c.matches[i]
 			switch {
-			case !m.takesPath(path):
+			case !m.takesPath(path) || !m.takesHeaders(h):
 			case !m.takesMethod(method):
 				miss = Result{Reason: policy.ReasonMethodNotAllowed, Rule: m.name}
 			default:
@@ -141,6 +160,21 @@ func (m *match) takesPath(path string) bool {
 		return path == m.exact
 	case m.prefix != "":
 		return hasPathPrefix(path, m.prefix)
+	case m.regex != nil:
+		return m.regex.MatchString(path)
+	}
+	return true
+}
+
+// takesHeaders wants each field once: of two values a server may take either.
+func (m *match) takesHeaders(h Headers) bool {
+	for i := range m.headers {
+		if h == nil {
+			return false
+		}
+		if v := h.Values(m.headers[i].name); len(v) != 1 || v[0] != m.headers[i].value {
+			return false
+		}
 	}
 	return true
 }

@@ -52,19 +52,41 @@ func validateMatch(m wire.Match) (field string, err error) {
 				fmt.Errorf("the method %q is not an upper-case HTTP method that a rule can allow", name)
 		}
 	}
+	for name := range m.Headers {
+		if !isFieldName(name) || strings.EqualFold(name, "host") {
+			return ".headers." + name, fmt.Errorf("%q is not a header that a rule can look at", name)
+		}
+	}
 	if m.Path == nil {
 		return "", nil
 	}
-	p := m.Path
+	return validatePath(*m.Path)
+}
+
+func validatePath(p wire.PathMatch) (field string, err error) {
+	given := 0
+	for _, v := range []string{p.Exact, p.Prefix, p.Regex} {
+		if v != "" {
+			given++
+		}
+	}
 	switch {
-	case (p.Exact == "") == (p.Prefix == ""):
-		return ".path", fmt.Errorf("give exactly one of exact and prefix")
+	case given != 1:
+		return ".path", fmt.Errorf("give exactly one of exact, prefix and regex")
 	case p.Exact != "":
 		return ".path.exact", checkRulePath(p.Exact)
-	default:
+	case p.Prefix != "":
 		return ".path.prefix", checkRulePath(p.Prefix)
 	}
+	if _, err := regexp.Compile(anchored(p.Regex)); err != nil {
+		return ".path.regex", fmt.Errorf("the expression %q is not RE2: %w", p.Regex, err)
+	}
+	return "", nil
 }
+
+// anchored makes an expression match whole paths only. The group keeps
+// alternatives together.
+func anchored(expr string) string { return `\A(?:` + expr + `)\z` }
 
 func checkRulePath(path string) error {
 	canonical, err := CanonicalPath(path)
@@ -105,14 +127,23 @@ func checkHeaderName(name string) error {
 	if name == "" {
 		return fmt.Errorf("the scheme header needs a header name, such as x-api-key")
 	}
-	for _, c := range []byte(name) {
-		if !isHostByte(c) {
-			return fmt.Errorf("%q is not a header name", name)
-		}
+	if !isFieldName(name) {
+		return fmt.Errorf("%q is not a header name", name)
 	}
 	canonical := textproto.CanonicalMIMEHeaderKey(name)
 	if slices.Contains(unsettable, canonical) || strings.HasPrefix(canonical, "Proxy-") || strings.HasPrefix(canonical, "Bottle-") {
 		return fmt.Errorf("the header %q frames or routes the request and cannot carry a credential", name)
 	}
 	return nil
+}
+
+// isFieldName takes letters, digits, hyphens and underscores, which is less than
+// RFC 9110 does and all that headers are called.
+func isFieldName(name string) bool {
+	for i := range len(name) {
+		if !isHostByte(name[i]) {
+			return false
+		}
+	}
+	return name != ""
 }

@@ -21,6 +21,8 @@ type Match struct {
 	Path *PathMatch `yaml:"path,omitempty"`
 	// Methods are upper-case HTTP methods; none means every method.
 	Methods []string `yaml:"methods,omitempty"`
+	// Headers must each be present once with exactly this value.
+	Headers map[string]string `yaml:"headers,omitempty"`
 }
 
 // PathMatch has exactly one field set.
@@ -29,6 +31,8 @@ type PathMatch struct {
 	Exact string `yaml:"exact,omitempty"`
 	// Prefix matches on segment boundaries: /v1 takes /v1 and /v1/x, not /v10.
 	Prefix string `yaml:"prefix,omitempty"`
+	// Regex is a RE2 expression that must match the whole path.
+	Regex string `yaml:"regex,omitempty"`
 }
 
 // Auth schemes.

@@ -34,7 +34,7 @@ func (h *Host) CheckEngine(ctx context.Context, routes bool) (*Ready, error) {
 	r := &Ready{}
 	var err error
 	if r.Pool, err = subnet.ParsePool(h.Getenv(subnet.PoolVariable)); err != nil {
-		return nil, err
+		return nil, &engine.Problem{What: err.Error(), Remedy: "correct it or unset it"}
 	}
 	if r.Info, err = h.Engine.Info(ctx); err != nil {
 		return nil, err

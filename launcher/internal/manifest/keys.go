@@ -23,8 +23,6 @@ var unserved = map[string]string{
 	"extends":                                "write the parent's keys into this bottle",
 	"git":                                    "",
 	"egress.presets":                         "write the hosts as egress.routes",
-	"egress.routes[].matches[].path.regex":   "use prefix or exact",
-	"egress.routes[].matches[].headers":      "",
 	"egress.routes[].matches[].query_params": "",
 	"pipelock.seed_phrase_detection":         "",
 	"skills":                                 "",

@@ -93,7 +93,7 @@ func TestBottleRefusals(t *testing.T) {
 		"extends":          {"env: {}\nextends: [base]", "b.md:3:1: extends is not served by this build yet; remove it"},
 		"git":              {"git: []", "git is not served"},
 		"presets":          {"egress: {presets: [npm]}", "b.md:2:10: egress.presets is not served"},
-		"regex":            {route("host: a.example\n      matches:\n        - path: {regex: .*}"), "b.md:6:18: egress.routes[].matches[].path.regex is not served by this build yet; remove it (use prefix or exact)"},
+		"regex":            {route("host: a.example\n      matches:\n        - path: {regex: '(?=x)'}"), `is not RE2`},
 		"seed phrases":     {"pipelock: {seed_phrase_detection: false}", "not served"},
 		"supervise":        {"supervise: true", "b.md:2:12: supervise is not served"},
 		"provider":         {"agent_provider: {template: claude}", `the agent provider "claude" is not served`},

@@ -86,7 +86,12 @@ func rules(r wire.Route) []string {
 				path = "only " + m.Path.Exact
 			case m.Path.Prefix != "":
 				path = "below " + m.Path.Prefix
+			default:
+				path = "paths like " + m.Path.Regex
 			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
+			path += ", if " + name + " is " + m.Headers[name]
 		}
 		out = append(out, methods+", "+path)
 	}
@@ -102,8 +107,14 @@ func (s *Sheet) extras(r wire.Route) string {
 			out += " (not set)"
 		}
 	}
+	if r.Auth != nil && r.Auth.Scrub != nil && !*r.Auth.Scrub {
+		out += " (not scrubbed from responses)"
+	}
 	if r.WebSocket {
 		out += ", websocket"
+	}
+	if r.EncodedSlash {
+		out += ", encoded slashes"
 	}
 	if r.Limits != nil && r.Limits.MaxRequestBytes > 0 {
 		out += ", at most " + r.Limits.MaxRequestBytes.String() + " a request"
