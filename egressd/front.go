@@ -34,6 +34,8 @@ func (s *service) newFront() http.Handler {
 		switch {
 		case r.Method == http.MethodConnect:
 			p.ServeHTTP(w, r)
+		case r.URL.Scheme == "http" && r.URL.Host == ownHost:
+			s.introspect(w, r)
 		case r.URL.IsAbs() && r.URL.Scheme == "http":
 			s.ServeHTTP(w, r)
 		default:

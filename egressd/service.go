@@ -37,6 +37,7 @@ const maxConnections = 1024
 
 // policyInForce is what a reload swaps: routes and the tokens they name.
 type policyInForce struct {
+	routes      []wire.Route
 	table       *route.Table
 	credentials credentials
 	authority   *certs.Authority
@@ -114,7 +115,7 @@ func loadPolicy(c *wire.Egressd) (*policyInForce, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &policyInForce{table, creds, authority, scrubSets(c.Routes, creds)}, nil
+	return &policyInForce{c.Routes, table, creds, authority, scrubSets(c.Routes, creds)}, nil
 }
 
 // Reload swaps routes, tokens and the signing certificate.

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/secretscan"
+)
+
+// wholeBody is how much of a body is read and judged before the upstream hears
+// of the request at all.
+const wholeBody = 256 << 10
+
+// admitBody judges a short body whole and replaces it by what was read; a long
+// one is judged as far as wholeBody and then watched while it is sent.
+func (s *service) admitBody(x *exchange, r *http.Request) *policy.Decision {
+	if r.Body == nil || r.ContentLength == 0 && len(r.Trailer) == 0 {
+		return nil
+	}
+	coding, ok := contentCoding(r.Header)
+	if !ok {
+		return refuse(policy.ReasonUnscannable, "The body's Content-Encoding cannot be read; send it plain or as gzip.")
+	}
+	// The client was told to go on by the first read; upstream need not be asked.
+	r.Header.Del("Expect")
+
+	head, more, err := readHead(r.Body, r.ContentLength)
+	if err != nil {
+		return refuse(policy.ReasonBadRequest, "The body ended early or is not well-formed.")
+	}
+	if more {
+		return s.watchBody(r, x, head, coding)
+	}
+	if err := scanWhole(head, coding, r.Header); err != nil {
+		return bodyDenial(err)
+	}
+	if l := scanHeader(r.Trailer, nil, "trailer"); l != nil {
+		return bodyDenial(l)
+	}
+	r.TransferEncoding = nil
+	r.ContentLength = int64(len(head))
+	r.Body = io.NopCloser(bytes.NewReader(head))
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(head)), nil }
+	if len(r.Trailer) > 0 {
+		r.ContentLength = -1 // only a chunked body has trailers
+	} else if len(head) == 0 {
+		r.Body = http.NoBody
+	}
+	return nil
+}
+
+// readHead reads as much of a body as is judged whole, and says whether there
+// is more.
+func readHead(body io.Reader, length int64) (head []byte, more bool, err error) {
+	buf := new(bytes.Buffer)
+	if length > 0 {
+		buf.Grow(int(min(length, wholeBody)) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(body, wholeBody+1))
+	return buf.Bytes(), n > wholeBody, err
+}
+
+// scanWhole judges a body that is at hand as a whole.
+func scanWhole(body []byte, coding string, h http.Header) error {
+	if coding != "" {
+		_, err := io.Copy(io.Discard, newDecodedReader(bytes.NewReader(body), coding))
+		return err
+	}
+	f, found := secretscan.Finding{}, false
+	if strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "application/x-www-form-urlencoded") {
+		f, found = scanner.FindEscaped(body)
+	} else {
+		f, found = scanner.Find(body)
+	}
+	if found {
+		return &leak{f, "body"}
+	}
+	return nil
+}
+
+// watchBody replaces the body by a reader that fails, and so aborts the upstream
+// request, before the last byte of a secret goes.
+func (s *service) watchBody(r *http.Request, x *exchange, head []byte, coding string) *policy.Decision {
+	var watched io.Reader
+	if coding != "" {
+		watched = newDecodedReader(io.MultiReader(bytes.NewReader(head), r.Body), coding)
+	} else {
+		clean := scanner.NewReader(r.Body)
+		if err := clean.Prime(head); err != nil {
+			return bodyDenial(asLeak(err))
+		}
+		watched = clean
+	}
+	r.Body = &watchedBody{Reader: watched, Closer: r.Body, x: x, r: r}
+	return nil
+}
+
+// watchedBody notes why a body was stopped, and judges the trailers at its end.
+type watchedBody struct {
+	io.Reader
+	io.Closer
+	x *exchange
+	r *http.Request
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		if l := scanHeader(b.r.Trailer, nil, "trailer"); l != nil {
+			err = l
+		}
+		cleanTrailer(b.r.Trailer)
+	}
+	err = asLeak(err)
+	if err != nil && err != io.EOF {
+		if d := bodyDenial(err); d.Reason != policy.ReasonBadRequest {
+			b.x.fail(*d)
+		}
+		n = 0
+	}
+	return n, err
+}
+
+// asLeak names the place of what the scan found.
+func asLeak(err error) error {
+	var found *secretscan.Found
+	if errors.As(err, &found) {
+		return &leak{found.Finding, "body"}
+	}
+	return err
+}
+
+// bodyDenial says why a body was stopped.
+func bodyDenial(err error) *policy.Decision {
+	var l *leak
+	switch {
+	case errors.As(err, &l):
+		d := l.denied()
+		return &d
+	case errors.Is(err, errUnscannable):
+		return refuse(policy.ReasonUnscannable, "The body cannot be decompressed within bounds, so it cannot be cleared to leave.")
+	}
+	return refuse(policy.ReasonBadRequest, "The body ended early or is not well-formed.")
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/bottlesuite/bottle/internal/secretscan"
+)
+
+// Bounds of decompression: what may come out at all, and how many times what
+// went in once it is more than a little.
+const (
+	maxDecoded = 1 << 30
+	freeOutput = 16 << 20
+	maxRatio   = 200
+)
+
+var errUnscannable = errors.New("the body cannot be read")
+
+// contentCoding returns "", "gzip" or "deflate"; ok is false for what cannot be
+// looked into.
+func contentCoding(h http.Header) (coding string, ok bool) {
+	switch c := strings.ToLower(strings.TrimSpace(strings.Join(h["Content-Encoding"], ","))); c {
+	case "", "identity":
+		return "", true
+	case "gzip", "x-gzip":
+		return "gzip", true
+	case "deflate":
+		return c, true
+	default:
+		return "", false
+	}
+}
+
+// flush is how much a decompressor puts out at a time, at most.
+const flush = 32 << 10
+
+// decodedReader passes compressed bytes on as they are, but only after what they
+// decompress to was judged. Memory is bounded: it holds the raw bytes of two
+// flushes of the decompressor and of what the window holds.
+//
+// A decompressor has read more than it has put out. Its output at one flush is
+// certain to be complete only for the input that was consumed by the flush
+// before, so raw bytes are released one flush late.
+type decodedReader struct {
+	src     *tap
+	coding  string
+	decoder io.Reader
+	plain   *secretscan.Window // what comes out
+	raw     *secretscan.Window // what goes in: headers and stored blocks
+	out     []byte             // room for one flush
+	total   int64              // decoded so far
+	clean   int64              // of it, judged
+	marks   []mark
+	// ready is how many raw bytes of src.held may go.
+	ready int
+	err   error
+}
+
+// mark says that the first raw bytes had been consumed when decoded bytes were
+// out.
+type mark struct{ decoded, raw int64 }
+
+func newDecodedReader(src io.Reader, coding string) *decodedReader {
+	return &decodedReader{
+		src: &tap{r: bufio.NewReaderSize(src, flush)}, coding: coding,
+		plain: scanner.NewWindow(), raw: scanner.NewWindow(), out: make([]byte, flush),
+	}
+}
+
+func (d *decodedReader) Read(p []byte) (int, error) {
+	for d.ready == 0 {
+		if d.err != nil {
+			return 0, d.err
+		}
+		d.err = d.step()
+	}
+	n := copy(p, d.src.held[:d.ready])
+	d.src.drop(n)
+	d.ready -= n
+	return n, nil
+}
+
+// step decodes and judges one flush, and releases what that clears.
+func (d *decodedReader) step() error {
+	if d.decoder == nil {
+		if err := d.open(); err != nil {
+			return unscannable(err)
+		}
+	}
+	n, err := d.decoder.Read(d.out)
+	if err != nil && err != io.EOF {
+		return unscannable(err)
+	}
+	if err == io.EOF && !d.src.atEnd() {
+		return unscannable(errors.New("something follows the compressed data"))
+	}
+	d.total += int64(n)
+	if d.total > maxDecoded || d.total > freeOutput && d.total/maxRatio > d.src.consumed {
+		return unscannable(errors.New("it decompresses to too much"))
+	}
+	if leak := d.judge(d.out[:n], err == io.EOF); leak != nil {
+		return leak
+	}
+	d.marks = append(d.marks, mark{d.total, d.src.consumed})
+	d.release(err == io.EOF)
+	return err
+}
+
+func (d *decodedReader) open() (err error) {
+	if d.coding == "gzip" {
+		d.decoder, err = gzip.NewReader(d.src)
+	} else {
+		d.decoder, err = zlib.NewReader(d.src)
+	}
+	return err
+}
+
+// judge looks at decoded bytes, and at the raw ones that they came from.
+func (d *decodedReader) judge(decoded []byte, final bool) error {
+	d.plain.Write(decoded)
+	clean, found := d.plain.Clean(final)
+	if found == nil {
+		d.raw.Write(d.src.fresh())
+		_, found = d.raw.Clean(final)
+	}
+	if found != nil {
+		return &leak{found.Finding, "body"}
+	}
+	d.clean += int64(len(clean))
+	return nil
+}
+
+// release finds the newest mark whose successor's output is judged.
+func (d *decodedReader) release(final bool) {
+	if final {
+		d.ready = len(d.src.held)
+		return
+	}
+	for len(d.marks) > 1 && d.clean >= d.marks[1].decoded {
+		d.ready = int(d.marks[0].raw - d.src.dropped)
+		d.marks = d.marks[1:]
+	}
+	// What the raw window holds back stays as well.
+	d.ready = max(0, min(d.ready, len(d.src.held)-d.raw.Held()))
+}
+
+func unscannable(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		err = errors.New("it is cut off")
+	}
+	return fmt.Errorf("%w: %w", errUnscannable, err)
+}
+
+// tap hands bytes to a decompressor one by one, so that it takes no more than it
+// needs, and keeps them until they are released.
+type tap struct {
+	r        *bufio.Reader
+	held     []byte
+	seen     int // of held, already given out by fresh
+	consumed int64
+	dropped  int64
+}
+
+// ReadByte implements [io.ByteReader]; decompressors that find it read no
+// further ahead.
+func (t *tap) ReadByte() (byte, error) {
+	c, err := t.r.ReadByte()
+	if err == nil {
+		t.held = append(t.held, c)
+		t.consumed++
+	}
+	return c, err
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.held = append(t.held, p[:n]...)
+	t.consumed += int64(n)
+	return n, err
+}
+
+func (t *tap) atEnd() bool {
+	_, err := t.r.Peek(1)
+	return err == io.EOF
+}
+
+func (t *tap) fresh() []byte {
+	b := t.held[t.seen:]
+	t.seen = len(t.held)
+	return b
+}
+
+func (t *tap) drop(n int) {
+	t.held = append(t.held[:0], t.held[n:]...)
+	t.seen -= n
+	t.dropped += int64(n)
+}
+
+var _ io.ByteReader = (*tap)(nil)

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/elazarl/goproxy"
+
+	"github.com/bottlesuite/bottle/internal/audit"
+	"github.com/bottlesuite/bottle/internal/mitm"
+	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/wire"
+)
+
+// newFront returns the handler of the proxy port. goproxy takes CONNECT and
+// hands the raw connection to the tunnel server; its own interception, CA and
+// dialling are never reached. Plain HTTP goes the way of decrypted requests.
+func (s *service) newFront() http.Handler {
+	p := goproxy.NewProxyHttpServer()
+	p.Tr = &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }}
+	p.ConnectDial = nil
+	p.Logger = discard{}
+	p.OnRequest().HandleConnectFunc(s.connect)
+	// The last handler: what no handler took would be tunnelled blindly.
+	p.OnRequest().HandleConnectFunc(func(host string, _ *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
+		return goproxy.RejectConnect, host
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodConnect {
+			p.ServeHTTP(hijackable{w}, r)
+			return
+		}
+		s.ServeHTTP(w, r)
+	})
+}
+
+// connect decides about a tunnel by its host and port. What is said inside it
+// is judged request by request.
+func (s *service) connect(_ string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
+	authority := ctx.Req.RequestURI
+	d := destination{scheme: "https", method: "GET"}
+	decision := policy.Decision{}
+	if _, _, err := net.SplitHostPort(authority); err != nil {
+		decision = *refuse(policy.ReasonBadAuthority, "The destination is refused: CONNECT needs a host and a port.")
+	} else if denial := d.read(authority, false); denial != nil {
+		decision = *denial
+	} else {
+		_, decision = s.table.Load().allow.judge(d)
+	}
+	id := audit.NewRequestID()
+	if decision.OK() {
+		decision = s.recordable(decision)
+	}
+	status := http.StatusOK
+	if !decision.OK() {
+		status = http.StatusForbidden
+	}
+	s.record(audit.Entry{
+		Event: "connect", Decision: decision.Verdict, Reason: decision.Reason, Rule: decision.Rule, Detail: decision.Detail,
+		Method: http.MethodConnect, Host: masked(authority), Status: status, RequestID: id,
+	})
+	if !decision.OK() {
+		ctx.Resp = connectRefusal(wire.NewProblem(decision, id, http.MethodConnect, masked(authority), ""))
+		return goproxy.RejectConnect, authority
+	}
+	t := mitm.Tunnel{Host: d.host, Port: d.port}
+	return &goproxy.ConnectAction{Action: goproxy.ConnectHijack, Hijack: func(_ *http.Request, c net.Conn, _ *goproxy.ProxyCtx) {
+		s.tunnels.Accept(c, t)
+	}}, authority
+}
+
+func connectRefusal(p wire.Problem) *http.Response {
+	body := p.Encode()
+	return &http.Response{
+		StatusCode: p.Status, ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{
+			"Content-Type":  {"application/problem+json"},
+			"Date":          {time.Now().UTC().Format(http.TimeFormat)},
+			wire.DenyHeader: {string(p.Reason)},
+			"Connection":    {"close"},
+		},
+		ContentLength: int64(len(body)),
+		Body:          io.NopCloser(bytes.NewReader(body)),
+	}
+}
+
+// serverNameRefused records a handshake for another host than the tunnel's.
+func (s *service) serverNameRefused(t mitm.Tunnel, serverName string) {
+	s.record(audit.Entry{
+		Event: "tls", Decision: policy.Deny, Reason: policy.ReasonAuthorityMismatch,
+		Detail: "TLS server name " + strconv.QuoteToASCII(masked(serverName)), Host: t.Authority(),
+		Method: http.MethodConnect, RequestID: audit.NewRequestID(),
+	})
+}
+
+// hijackable keeps what a client sent right behind its CONNECT, such as the
+// beginning of the TLS handshake, and which goproxy would drop.
+type hijackable struct{ http.ResponseWriter }
+
+// Hijack implements [http.Hijacker].
+func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if early, _ := rw.Reader.Peek(rw.Reader.Buffered()); len(early) > 0 {
+		c = &earlyConn{Conn: c, early: bytes.Clone(early)}
+	}
+	return c, rw, nil
+}
+
+type earlyConn struct {
+	net.Conn
+	early []byte
+}
+
+// Read gives the early bytes first.
+func (c *earlyConn) Read(p []byte) (int, error) {
+	if len(c.early) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.early)
+	c.early = c.early[n:]
+	return n, nil
+}
+
+// discard silences goproxy.
+type discard struct{}
+
+func (discard) Printf(string, ...any) {}
