@@ -4,4 +4,7 @@ go 1.26.0
 
 require go.yaml.in/yaml/v4 v4.0.0
 
-require golang.org/x/net v0.62.0
+require (
+	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
+	golang.org/x/net v0.62.0
+)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
+	"github.com/bottlesuite/bottle/internal/meter"
 	"github.com/bottlesuite/bottle/internal/mitm"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -97,14 +98,14 @@ var errCredential = errors.New("the route's credential is missing")
 
 // forward sends the request on and its response back, streaming both.
 func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
-	counted := &countingWriter{ResponseWriter: w, informational: x.scrubHeader}
-	body := &countingBody{ReadCloser: r.Body}
+	counted := &meter.Response{ResponseWriter: w, Interim: x.scrubHeader}
+	body := &meter.Body{ReadCloser: r.Body}
 	r.Body = body
 	if x.route.Limits != nil && x.route.Limits.MaxRequestBytes > 0 {
 		r.Body = http.MaxBytesReader(counted, body, int64(x.route.Limits.MaxRequestBytes))
 	}
 	defer func() {
-		s.recordExchange(x, counted.status, body.n.Load(), counted.n)
+		s.recordExchange(x, counted.Status, body.Bytes(), counted.Bytes)
 	}()
 	s.proxy.ServeHTTP(counted, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 }
@@ -115,7 +116,7 @@ func (s *service) newProxy() *httputil.ReverseProxy {
 		Rewrite:        s.rewrite,
 		Transport:      checked{s.transport},
 		FlushInterval:  -1, // each write of the upstream at once: events must not wait
-		BufferPool:     newBufferPool(),
+		BufferPool:     &meter.Buffers{},
 		ErrorLog:       s.errorLog,
 		ModifyResponse: modifyResponse,
 		ErrorHandler:   s.failed,

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -33,7 +31,7 @@ func (s *service) newFront() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodConnect:
-			p.ServeHTTP(w, r)
+			p.ServeHTTP(mitm.KeepEarly(w), r)
 		case r.URL.Scheme == "http" && r.URL.Host == ownHost:
 			s.introspect(w, r)
 		case r.URL.IsAbs() && r.URL.Scheme == "http":
@@ -73,24 +71,13 @@ func (s *service) refuseConnect(d policy.Decision, authority, host, port string)
 	id := audit.NewRequestID()
 	s.record(audit.Entry{
 		Event: "connect", Decision: d.Verdict, Reason: d.Reason, Detail: d.Detail,
-		Method: http.MethodConnect, Host: clip(authority), Status: http.StatusForbidden, RequestID: id,
+		Method: http.MethodConnect, Host: masked(clip(authority)), Status: http.StatusForbidden, RequestID: id,
 	})
 	p := wire.NewProblem(d, id, http.MethodConnect, clip(authority), "")
 	if d.Reason == policy.ReasonHostNotAllowed {
 		p.Ask = ask(d, reading{method: http.MethodGet, host: host, port: port, path: "/"})
 	}
-	body := p.Encode()
-	return &http.Response{
-		StatusCode: p.Status, ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{
-			"Content-Type":   {"application/problem+json"},
-			"Content-Length": {strconv.Itoa(len(body))},
-			wire.DenyHeader:  {string(d.Reason)},
-			"Connection":     {"close"},
-		},
-		ContentLength: int64(len(body)),
-		Body:          io.NopCloser(bytes.NewReader(body)),
-	}
+	return p.Response()
 }
 
 // serverNameRefused records a handshake for another host than the tunnel's.

@@ -68,7 +68,7 @@ func startChain(t testing.TB, handler http.HandlerFunc, routes func(port string)
 	c.service.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, up.Listener.Addr().String())
 	}
-	c.addr = c.service.listener.Addr().String()
+	c.addr = c.service.port.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- svc.Serve(ctx) }()

@@ -124,6 +124,19 @@ func TestReloadJudgesOpenTunnelsAnewAndKeepsTheLastGoodTable(t *testing.T) {
 	}
 }
 
+func TestAuditHoldsNoSecretOfThePath(t *testing.T) {
+	c := startChain(t, nil, defaultRoutes)
+	const key = "AKIA2OGYBAH6QPRD4GEX"
+	resp, err := c.client(t, false).Get(c.url("api.example", "/v1/"+key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if l := c.lines(t, 1)[0]; l.Path != "[masked]" {
+		t.Errorf("the path is %q", l.Path)
+	}
+}
+
 func TestUntrustedUpstreamIsRefused(t *testing.T) {
 	c := startChain(t, nil, defaultRoutes)
 	c.service.transport.TLSClientConfig.RootCAs = testkit.NewCA(t, "other").Pool()

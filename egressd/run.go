@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strings"
 
 	"github.com/bottlesuite/bottle/internal/daemon"
+	"github.com/bottlesuite/bottle/internal/dnsanswer"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/route"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -52,7 +52,7 @@ func validate(doc *wire.Doc, c *wire.Egressd) error {
 	if err := validateUpstream(doc, c.Upstream); err != nil {
 		return err
 	}
-	return validateDNS(doc, c.DNS)
+	return dnsanswer.Validate(doc, c.DNS)
 }
 
 func validateUpstream(doc *wire.Doc, u wire.Upstream) error {
@@ -68,21 +68,6 @@ func validateUpstream(doc *wire.Doc, u wire.Upstream) error {
 	}
 	if u.CA == "" {
 		return doc.Errorf("upstream.proxy", "upstream.ca is missing: with a proxy behind it, egressd trusts that proxy's roots only")
-	}
-	return nil
-}
-
-func validateDNS(doc *wire.Doc, d *wire.DNS) error {
-	if d == nil {
-		return nil
-	}
-	if d.Listen == "" {
-		return doc.Errorf("dns", "dns.listen is missing")
-	}
-	for name, addr := range d.Names {
-		if a, err := netip.ParseAddr(addr); err != nil || !a.Is4() {
-			return doc.Errorf("dns.names."+name, "dns.names.%s must be an IPv4 address, not %q", name, addr)
-		}
 	}
 	return nil
 }

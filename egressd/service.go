@@ -4,17 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"reflect"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/net/netutil"
 
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/audit"
@@ -27,13 +22,6 @@ import (
 	"github.com/bottlesuite/bottle/internal/route"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
-
-// drain is how long requests in flight may take after a SIGTERM.
-const drain = 3 * time.Second
-
-// maxConnections bounds the agent's connections, idle tunnels included. More
-// wait to be accepted, so that a flood starves its own author and not egressd.
-const maxConnections = 1024
 
 // policyInForce is what a reload swaps: routes and the tokens they name.
 type policyInForce struct {
@@ -56,7 +44,7 @@ type service struct {
 	transport *http.Transport
 	proxy     *httputil.ReverseProxy
 	tunnels   *mitm.Server
-	listener  net.Listener
+	port      *mitm.Port
 	names     *dnsanswer.Server // nil when the configuration has no dns
 }
 
@@ -84,12 +72,12 @@ func newService(c *wire.Egressd, env daemon.Env) (daemon.Service[wire.Egressd], 
 		Refused:  s.serverNameRefused,
 		ErrorLog: s.errorLog,
 	})
-	if s.listener, err = net.Listen("tcp", c.Listen.Proxy); err != nil {
-		return nil, fmt.Errorf("cannot listen for the agent: %w", err)
+	if s.port, err = mitm.Listen(c.Listen.Proxy, s.newFront(), s.tunnels, s.errorLog); err != nil {
+		return nil, err
 	}
 	if c.DNS != nil {
 		if s.names, err = dnsanswer.Listen(*c.DNS, s.recordName); err != nil {
-			_ = s.listener.Close()
+			_ = s.port.Close()
 			return nil, err
 		}
 	}
@@ -137,45 +125,16 @@ func (s *service) Counters() map[string]uint64 { return s.counters.Snapshot() }
 
 // Serve works until ctx ends.
 func (s *service) Serve(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	failed := make(chan error, 2)
-	if s.names != nil {
-		go func() {
-			if err := s.names.Serve(ctx); err != nil {
-				failed <- fmt.Errorf("cannot answer DNS: %w", err)
-			}
-		}()
+	if s.names == nil {
+		return s.port.Serve(ctx)
 	}
-	front := &http.Server{
-		Handler:           s.newFront(),
-		ReadHeaderTimeout: mitm.ReadHeaderTimeout,
-		IdleTimeout:       mitm.IdleTimeout,
-		MaxHeaderBytes:    mitm.MaxHeaderBytes,
-		ErrorLog:          s.errorLog,
-
-		DisableGeneralOptionsHandler: true,
-	}
-	go func() { failed <- front.Serve(netutil.LimitListener(s.listener, maxConnections)) }()
-
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	}
-	end, stop := context.WithTimeout(context.WithoutCancel(ctx), drain)
-	defer stop()
-	if e := front.Shutdown(end); e != nil {
-		_ = front.Close()
-	}
-	_ = s.tunnels.Shutdown(end) // what is left is cut
-	return err
+	return s.port.Serve(ctx, s.names.Serve)
 }
 
 // recordName records a DNS question that was answered with NXDOMAIN.
 func (s *service) recordName(name, qtype string) {
 	s.record(audit.Entry{
 		Event: "dns", Decision: policy.Deny, Reason: policy.ReasonNameNotAnswered,
-		Method: qtype, Host: clip(name), RequestID: audit.NewRequestID(),
+		Method: qtype, Host: masked(clip(name)), RequestID: audit.NewRequestID(),
 	})
 }

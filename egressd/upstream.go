@@ -11,8 +11,6 @@ import (
 	"net/url"
 	"time"
 
-	"golang.org/x/crypto/x509roots/fallback/bundle"
-
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/certs"
 	"github.com/bottlesuite/bottle/internal/policy"
@@ -56,22 +54,10 @@ func upstreamRoots(u wire.Upstream) (*x509.CertPool, error) {
 	if u.Proxy != "" {
 		return certs.LoadPool(u.CA)
 	}
-	pool := x509.NewCertPool()
-	for root := range bundle.Roots() {
-		c, err := x509.ParseCertificate(root.Certificate)
-		if err != nil {
-			return nil, fmt.Errorf("the built-in public roots: %w", err)
-		}
-		if root.Constraint != nil {
-			pool.AddCertWithConstraint(c, root.Constraint)
-		} else {
-			pool.AddCert(c)
-		}
+	if u.CA != "" {
+		return certs.UpstreamRoots(u.CA)
 	}
-	if u.CA == "" {
-		return pool, nil
-	}
-	return pool, certs.AddFiles(pool, u.CA)
+	return certs.UpstreamRoots()
 }
 
 // refusedError is pipelockd's refusal of a tunnel.

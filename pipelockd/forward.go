@@ -9,12 +9,13 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/bottlesuite/bottle/internal/meter"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
 // forward sends the request on and its response back, streaming both.
 func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
-	counted := &response{ResponseWriter: w}
+	counted := &response{Response: meter.Response{ResponseWriter: w, Interim: removeOurs}}
 	upgraded := false
 	if r.Header.Get("Upgrade") != "" {
 		counted.hijack = func(c net.Conn, rw *bufio.ReadWriter) net.Conn {
@@ -28,8 +29,8 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 		if upgraded && x.failure.Load() == nil {
 			return
 		}
-		e := x.entry(counted.status)
-		e.BytesOut = counted.n
+		e := x.entry(counted.Status)
+		e.BytesOut = counted.Bytes
 		s.record(e)
 	}()
 	s.proxy.ServeHTTP(counted, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
@@ -41,7 +42,7 @@ func (s *service) newProxy() *httputil.ReverseProxy {
 		Rewrite:        rewrite,
 		Transport:      byTable{},
 		FlushInterval:  -1, // each write of the upstream at once: events must not wait
-		BufferPool:     newBufferPool(),
+		BufferPool:     &meter.Buffers{},
 		ErrorLog:       s.errorLog,
 		ModifyResponse: modifyResponse,
 		ErrorHandler:   failed,

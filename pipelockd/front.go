@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/elazarl/goproxy"
 
@@ -33,7 +29,7 @@ func (s *service) newFront() http.Handler {
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodConnect {
-			p.ServeHTTP(hijackable{w}, r)
+			p.ServeHTTP(mitm.KeepEarly(w), r)
 			return
 		}
 		s.ServeHTTP(w, r)
@@ -66,28 +62,13 @@ func (s *service) connect(_ string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectActi
 		Method: http.MethodConnect, Host: masked(authority), Status: status, RequestID: id,
 	})
 	if !decision.OK() {
-		ctx.Resp = connectRefusal(wire.NewProblem(decision, id, http.MethodConnect, masked(authority), ""))
+		ctx.Resp = wire.NewProblem(decision, id, http.MethodConnect, masked(authority), "").Response()
 		return goproxy.RejectConnect, authority
 	}
 	t := mitm.Tunnel{Host: d.host, Port: d.port}
 	return &goproxy.ConnectAction{Action: goproxy.ConnectHijack, Hijack: func(_ *http.Request, c net.Conn, _ *goproxy.ProxyCtx) {
 		s.tunnels.Accept(c, t)
 	}}, authority
-}
-
-func connectRefusal(p wire.Problem) *http.Response {
-	body := p.Encode()
-	return &http.Response{
-		StatusCode: p.Status, ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{
-			"Content-Type":  {"application/problem+json"},
-			"Date":          {time.Now().UTC().Format(http.TimeFormat)},
-			wire.DenyHeader: {string(p.Reason)},
-			"Connection":    {"close"},
-		},
-		ContentLength: int64(len(body)),
-		Body:          io.NopCloser(bytes.NewReader(body)),
-	}
 }
 
 // serverNameRefused records a handshake for another host than the tunnel's.
@@ -97,37 +78,6 @@ func (s *service) serverNameRefused(t mitm.Tunnel, serverName string) {
 		Detail: "TLS server name " + strconv.QuoteToASCII(masked(serverName)), Host: t.Authority(),
 		Method: http.MethodConnect, RequestID: audit.NewRequestID(),
 	})
-}
-
-// hijackable keeps what a client sent right behind its CONNECT, such as the
-// beginning of the TLS handshake, and which goproxy would drop.
-type hijackable struct{ http.ResponseWriter }
-
-// Hijack implements [http.Hijacker].
-func (h hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	if early, _ := rw.Reader.Peek(rw.Reader.Buffered()); len(early) > 0 {
-		c = &earlyConn{Conn: c, early: bytes.Clone(early)}
-	}
-	return c, rw, nil
-}
-
-type earlyConn struct {
-	net.Conn
-	early []byte
-}
-
-// Read gives the early bytes first.
-func (c *earlyConn) Read(p []byte) (int, error) {
-	if len(c.early) == 0 {
-		return c.Conn.Read(p)
-	}
-	n := copy(p, c.early)
-	c.early = c.early[n:]
-	return n, nil
 }
 
 // discard silences goproxy.

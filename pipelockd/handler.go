@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bottlesuite/bottle/internal/audit"
+	"github.com/bottlesuite/bottle/internal/meter"
 	"github.com/bottlesuite/bottle/internal/mitm"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/relay"
@@ -28,7 +29,7 @@ type exchange struct {
 	// exempt are the fields that egressd injected.
 	exempt   []string
 	decision policy.Decision
-	body     *countingBody // nil until the destination is allowed
+	body     *meter.Body // nil until the destination is allowed
 	// failure replaces the decision when what follows it fails. A body is
 	// scanned while the transport reads it, so it is set from there, too.
 	failure atomic.Pointer[policy.Decision]
@@ -63,7 +64,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.deny(w, x)
 		return
 	}
-	x.body = &countingBody{ReadCloser: r.Body}
+	x.body = &meter.Body{ReadCloser: r.Body}
 	r.Body = x.body
 	if denial := s.scanRequest(x, r); denial != nil {
 		x.fail(*denial)

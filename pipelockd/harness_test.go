@@ -76,7 +76,7 @@ func open(t testing.TB, handler http.HandlerFunc, change func(c *wire.Pipelockd,
 		t.Fatal(err)
 	}
 	d.service = svc.(*service)
-	d.addr = d.service.listener.Addr().String()
+	d.addr = d.service.port.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- svc.Serve(ctx) }()

@@ -2,15 +2,13 @@ package main
 
 import (
 	"bufio"
-	"io"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/bottlesuite/bottle/internal/audit"
+	"github.com/bottlesuite/bottle/internal/meter"
 	"github.com/bottlesuite/bottle/internal/policy"
 )
 
@@ -49,7 +47,7 @@ func (x *exchange) entry(status int) audit.Entry {
 		e.Detail = d.Detail
 	}
 	if x.body != nil {
-		e.BytesIn = x.body.n.Load()
+		e.BytesIn = x.body.Bytes()
 	}
 	return e
 }
@@ -62,37 +60,12 @@ func (s *service) recordName(name, qtype string) {
 	})
 }
 
-// response notes the status and counts the body of a response, and keeps
-// upstreams from speaking in the bottle's name.
+// response keeps what an upgrade needs beside what is metered.
 type response struct {
-	http.ResponseWriter
-	status int
-	n      int64
+	meter.Response
 	// hijack, if set, takes over after an upgrade.
 	hijack func(net.Conn, *bufio.ReadWriter) net.Conn
 }
-
-// WriteHeader implements [http.ResponseWriter].
-func (w *response) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols {
-		w.status = status
-	} else {
-		removeOurs(w.Header())
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *response) Write(p []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	n, err := w.ResponseWriter.Write(p)
-	w.n += int64(n)
-	return n, err
-}
-
-// Unwrap gives [http.ResponseController] the writer's other abilities.
-func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Hijack implements [http.Hijacker], for upgrades.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -103,7 +76,7 @@ func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w.status = http.StatusSwitchingProtocols
+	w.Status = http.StatusSwitchingProtocols
 	return w.hijack(c, rw), rw, nil
 }
 
@@ -115,29 +88,3 @@ func removeOurs(h http.Header) {
 		}
 	}
 }
-
-// countingBody counts what is read of a request's body. The transport may still
-// be reading when the response has ended.
-type countingBody struct {
-	io.ReadCloser
-	n atomic.Int64
-}
-
-func (b *countingBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.n.Add(int64(n))
-	return n, err
-}
-
-// bufferPool lends copy buffers.
-type bufferPool struct{ p sync.Pool }
-
-func newBufferPool() *bufferPool {
-	return &bufferPool{sync.Pool{New: func() any { return new([32 << 10]byte) }}}
-}
-
-// Get implements [httputil.BufferPool].
-func (b *bufferPool) Get() []byte { return b.p.Get().(*[32 << 10]byte)[:] }
-
-// Put implements [httputil.BufferPool].
-func (b *bufferPool) Put(buf []byte) { b.p.Put((*[32 << 10]byte)(buf)) }

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"net/url"
 
 	"github.com/bottlesuite/bottle/internal/daemon"
+	"github.com/bottlesuite/bottle/internal/dnsanswer"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/route"
 	"github.com/bottlesuite/bottle/internal/safedial"
@@ -56,22 +56,7 @@ func validate(doc *wire.Doc, c *wire.Pipelockd) error {
 			return doc.Errorf(f.field, "%s is missing", f.field)
 		}
 	}
-	return validateDNS(doc, c.DNS)
-}
-
-func validateDNS(doc *wire.Doc, d *wire.DNS) error {
-	if d == nil {
-		return nil
-	}
-	if d.Listen == "" {
-		return doc.Errorf("dns", "dns.listen is missing")
-	}
-	for name, address := range d.Names {
-		if a, err := netip.ParseAddr(address); err != nil || !a.Is4() {
-			return doc.Errorf("dns.names."+name, "dns.names.%s must be an IPv4 address, not %q", name, address)
-		}
-	}
-	return nil
+	return dnsanswer.Validate(doc, c.DNS)
 }
 
 // check decides about one request's destination and URL as the running daemon

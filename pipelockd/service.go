@@ -3,15 +3,11 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log"
 	"log/slog"
 	"maps"
-	"net"
-	"net/http"
 	"net/http/httputil"
 	"sync/atomic"
-	"time"
 
 	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/daemon"
@@ -20,9 +16,6 @@ import (
 	"github.com/bottlesuite/bottle/internal/relay"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
-
-// drain is how long requests in flight may take after a SIGTERM.
-const drain = 3 * time.Second
 
 // service is a running pipelockd.
 type service struct {
@@ -35,7 +28,7 @@ type service struct {
 	relayKey relay.Key // the zero key, which verifies nothing, without egressd
 	proxy    *httputil.ReverseProxy
 	tunnels  *mitm.Server
-	listener net.Listener
+	port     *mitm.Port
 	names    *dnsanswer.Server // nil without a dns section
 }
 
@@ -44,12 +37,12 @@ func newService(c *wire.Pipelockd, env daemon.Env) (daemon.Service[wire.Pipelock
 	if err != nil {
 		return nil, err
 	}
-	if s.listener, err = net.Listen("tcp", c.Listen.Proxy); err != nil {
-		return nil, fmt.Errorf("cannot listen for requests: %w", err)
+	if s.port, err = mitm.Listen(c.Listen.Proxy, s.newFront(), s.tunnels, s.errorLog); err != nil {
+		return nil, err
 	}
 	if c.DNS != nil {
 		if s.names, err = dnsanswer.Listen(*c.DNS, s.recordName); err != nil {
-			_ = s.listener.Close()
+			_ = s.port.Close()
 			return nil, err
 		}
 	}
@@ -94,36 +87,9 @@ func (s *service) Counters() map[string]uint64 { return s.counters.Snapshot() }
 
 // Serve works until ctx ends.
 func (s *service) Serve(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	failed := make(chan error, 2)
-	if s.names != nil {
-		go func() {
-			if err := s.names.Serve(ctx); err != nil {
-				failed <- err
-			}
-		}()
+	defer func() { s.table.Load().transport.CloseIdleConnections() }()
+	if s.names == nil {
+		return s.port.Serve(ctx)
 	}
-	front := &http.Server{
-		Handler:           s.newFront(),
-		ReadHeaderTimeout: mitm.ReadHeaderTimeout,
-		IdleTimeout:       mitm.IdleTimeout,
-		MaxHeaderBytes:    mitm.MaxHeaderBytes,
-		ErrorLog:          s.errorLog,
-	}
-	go func() { failed <- front.Serve(s.listener) }()
-
-	var err error
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	}
-	end, stop := context.WithTimeout(context.WithoutCancel(ctx), drain)
-	defer stop()
-	if front.Shutdown(end) != nil {
-		_ = front.Close()
-	}
-	_ = s.tunnels.Shutdown(end) // what is left is cut
-	s.table.Load().transport.CloseIdleConnections()
-	return err
+	return s.port.Serve(ctx, s.names.Serve)
 }

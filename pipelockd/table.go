@@ -34,7 +34,7 @@ func newTable(c *wire.Pipelockd) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	roots, err := upstreamRoots(c.UpstreamCA)
+	roots, err := certs.UpstreamRoots(c.UpstreamCA...)
 	if err != nil {
 		return nil, err
 	}

@@ -5,13 +5,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
-	"golang.org/x/crypto/x509roots/fallback/bundle"
-
-	"github.com/bottlesuite/bottle/internal/certs"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/safedial"
 )
@@ -31,27 +27,6 @@ func newTransport(d *safedial.Dialer, roots *x509.CertPool) *http.Transport {
 		DisableCompression:     true, // bodies pass as they are
 		MaxResponseHeaderBytes: 256 << 10,
 	}
-}
-
-// upstreamRoots are the public roots that this build carries, and those of
-// files.
-func upstreamRoots(files []string) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	for root := range bundle.Roots() {
-		c, err := x509.ParseCertificate(root.Certificate)
-		if err != nil {
-			return nil, fmt.Errorf("the built-in public roots: %w", err)
-		}
-		if root.Constraint != nil {
-			pool.AddCertWithConstraint(c, root.Constraint)
-		} else {
-			pool.AddCert(c)
-		}
-	}
-	if err := certs.AddFiles(pool, files...); err != nil {
-		return nil, fmt.Errorf("upstream_ca: %w", err)
-	}
-	return pool, nil
 }
 
 // classify turns an error on the way to the upstream into a decision.

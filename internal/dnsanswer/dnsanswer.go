@@ -46,6 +46,21 @@ func newZone(cfg wire.DNS) (zone, error) {
 	return z, nil
 }
 
+// Validate reports a faulty dns section with its place in doc. An absent one is
+// good.
+func Validate(doc *wire.Doc, d *wire.DNS) error {
+	if d == nil {
+		return nil
+	}
+	if d.Listen == "" {
+		return doc.Errorf("dns", "dns.listen is missing")
+	}
+	if _, err := newZone(*d); err != nil {
+		return doc.Errorf("dns.names", "%v", err)
+	}
+	return nil
+}
+
 // denied is a question that was answered with NXDOMAIN.
 type denied struct{ name, qtype string }
 

@@ -1,9 +1,12 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/bottlesuite/bottle/internal/policy"
 )
@@ -61,6 +64,23 @@ func (p Problem) Encode() []byte {
 		b, _ = json.Marshal(p)
 	}
 	return append(b, '\n')
+}
+
+// Response returns the document as the answer to a CONNECT, after which the
+// connection ends.
+func (p Problem) Response() *http.Response {
+	body := p.Encode()
+	return &http.Response{
+		StatusCode: p.Status, ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{
+			"Content-Type": {"application/problem+json"},
+			"Date":         {time.Now().UTC().Format(http.TimeFormat)},
+			DenyHeader:     {string(p.Reason)},
+			"Connection":   {"close"},
+		},
+		ContentLength: int64(len(body)),
+		Body:          io.NopCloser(bytes.NewReader(body)),
+	}
 }
 
 // Write sends the document as the response.

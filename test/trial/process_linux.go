@@ -1,0 +1,8 @@
+package trial
+
+import "syscall"
+
+// endsWithParent makes a process end in an orderly way when ours dies.
+func endsWithParent() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+}
