@@ -44,27 +44,30 @@ func loadCredentials(dir string, routes []wire.Route) (credentials, error) {
 	return c, nil
 }
 
-// stripped holds the names of both lists, as flatten writes them.
+// stripped holds the names of both lists.
 var stripped = func() map[string]bool {
 	m := map[string]bool{}
 	for _, name := range slices.Concat(agentCredentials, overrides) {
-		m[flatten(name)] = true
+		m[name] = true
 	}
 	return m
 }()
 
-// flatten writes a field's name as gateways that make variables of names see
-// it: in one case, with no difference between hyphen and underscore.
-func flatten(name string) string {
-	return strings.ReplaceAll(strings.ToLower(name), "_", "-")
+// folded writes a field's name as gateways that make variables of names see it:
+// with no difference between hyphen and underscore.
+func folded(name string) string {
+	if strings.IndexByte(name, '_') < 0 {
+		return name // canonical, as net/http delivers it
+	}
+	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
 // strip removes the agent's own credentials and what would change the meaning
 // of the request behind the proxy's back.
 func strip(h http.Header) {
 	for name := range h {
-		flat := flatten(name)
-		if stripped[flat] || strings.HasPrefix(flat, "bottle-") || strings.HasPrefix(flat, "x-bottle-") {
+		f := folded(name)
+		if stripped[f] || strings.HasPrefix(f, "Bottle-") || strings.HasPrefix(f, "X-Bottle-") {
 			delete(h, name)
 		}
 	}
@@ -87,7 +90,7 @@ func (c credentials) inject(h http.Header, a wire.Auth) (field string, ok bool) 
 		value = a.Scheme + " " + token.Reveal()
 	}
 	for name := range h { // X_Api_Key beside X-Api-Key would be a second reading
-		if flatten(name) == flatten(field) {
+		if folded(name) == field {
 			delete(h, name)
 		}
 	}

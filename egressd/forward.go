@@ -115,7 +115,7 @@ func (s *service) newProxy() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        s.rewrite,
 		Transport:      checked{s.transport},
-		FlushInterval:  -1, // each write of the upstream at once: events must not wait
+		FlushInterval:  mitm.FlushInterval,
 		BufferPool:     &meter.Buffers{},
 		ErrorLog:       s.errorLog,
 		ModifyResponse: modifyResponse,

@@ -19,6 +19,7 @@ import (
 
 	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/daemon"
+	"github.com/bottlesuite/bottle/internal/mitm"
 	"github.com/bottlesuite/bottle/internal/secret"
 	"github.com/bottlesuite/bottle/internal/testkit"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -65,9 +66,7 @@ func startChain(t testing.TB, handler http.HandlerFunc, routes func(port string)
 		t.Fatal(err)
 	}
 	c.service = svc.(*service)
-	c.service.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, up.Listener.Addr().String())
-	}
+	c.reach(t, upstreamCA)
 	c.addr = c.service.port.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -88,6 +87,20 @@ func defaultRoutes(port string) []wire.Route {
 			Auth: &wire.Auth{Scheme: wire.SchemeBearer, TokenRef: "T"}},
 		{Host: "ws.example:" + port, WebSocket: true, Limits: &wire.Limits{MaxRequestBytes: 1 << 10}},
 	}
+}
+
+// reach makes the service dial the upstream, whatever the name, and trust ca.
+func (c *chain) reach(t testing.TB, ca *testkit.CA) {
+	t.Helper()
+	tr, err := newTransport(c.config.Upstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.TLSClientConfig.RootCAs = ca.Pool()
+	tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, c.upstream.Listener.Addr().String())
+	}
+	c.service.proxy.Transport = checked{mitm.NewMirror(tr)}
 }
 
 // client speaks to the proxy as an agent does.

@@ -36,8 +36,8 @@ func TestCredentialIsInjectedOnceAndTheAgentsOwnRemoved(t *testing.T) {
 		if got := seen[0].Header["Authorization"]; len(got) != 1 || got[0] != "Bearer real-token" {
 			t.Errorf("Authorization is %q", got)
 		}
-		if seen[0].Proto != "HTTP/2.0" {
-			t.Errorf("the upstream was spoken to in %s", seen[0].Proto)
+		if want := resp.Proto; seen[0].Proto != want {
+			t.Errorf("the upstream was spoken to in %s, the proxy in %s", seen[0].Proto, want)
 		}
 	}
 	if l := c.lines(t, 2); l[0].Decision != policy.Allow || l[0].Rule != "routes[0].matches[0]" || l[0].Status != 200 || l[0].BytesIn != 5 || l[0].BytesOut != 2 {
@@ -139,7 +139,7 @@ func TestAuditHoldsNoSecretOfThePath(t *testing.T) {
 
 func TestUntrustedUpstreamIsRefused(t *testing.T) {
 	c := startChain(t, nil, defaultRoutes)
-	c.service.transport.TLSClientConfig.RootCAs = testkit.NewCA(t, "other").Pool()
+	c.reach(t, testkit.NewCA(t, "other"))
 	resp, err := c.client(t, false).Get(c.url("api.example", "/v1/x"))
 	if err != nil {
 		t.Fatal(err)

@@ -41,7 +41,7 @@ type service struct {
 	counters  daemon.Counters
 	policy    atomic.Pointer[policyInForce]
 	relayKey  *relay.Key
-	transport *http.Transport
+	transport http.RoundTripper
 	proxy     *httputil.ReverseProxy
 	tunnels   *mitm.Server
 	port      *mitm.Port
@@ -62,9 +62,11 @@ func newService(c *wire.Egressd, env daemon.Env) (daemon.Service[wire.Egressd], 
 		}
 		s.relayKey = &key
 	}
-	if s.transport, err = newTransport(c.Upstream); err != nil {
+	transport, err := newTransport(c.Upstream)
+	if err != nil {
 		return nil, err
 	}
+	s.transport = mitm.NewMirror(transport)
 	s.proxy = s.newProxy()
 	s.tunnels = mitm.New(mitm.Options{
 		Leaf:     s.leaf,

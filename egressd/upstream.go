@@ -18,8 +18,7 @@ import (
 )
 
 // newTransport builds the outbound leg: through pipelockd when one is
-// configured, else directly. Connections are pooled, HTTP/2 is used where it is
-// offered, and proxy variables of the environment are never read.
+// configured, else directly. Connections are pooled, and proxy variables of the environment are never read.
 func newTransport(u wire.Upstream) (*http.Transport, error) {
 	roots, err := upstreamRoots(u)
 	if err != nil {
@@ -29,7 +28,6 @@ func newTransport(u wire.Upstream) (*http.Transport, error) {
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(256)},
 		TLSHandshakeTimeout:    15 * time.Second,
-		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           512,
 		MaxIdleConnsPerHost:    128,
 		IdleConnTimeout:        90 * time.Second,

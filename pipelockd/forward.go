@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/bottlesuite/bottle/internal/meter"
+	"github.com/bottlesuite/bottle/internal/mitm"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
@@ -41,7 +42,7 @@ func (s *service) newProxy() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      byTable{},
-		FlushInterval:  -1, // each write of the upstream at once: events must not wait
+		FlushInterval:  mitm.FlushInterval,
 		BufferPool:     &meter.Buffers{},
 		ErrorLog:       s.errorLog,
 		ModifyResponse: modifyResponse,

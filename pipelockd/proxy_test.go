@@ -33,7 +33,7 @@ func TestAllowed(t *testing.T) {
 				t.Fatalf("%s %s %q", a.Proto, a.Status, a.body)
 			}
 			seen := d.upstream.Seen()
-			if len(seen) != 1 || seen[0].Method != method || !strings.HasSuffix(seen[0].URI, "?q=1;2&x=%zz") || seen[0].Proto != "HTTP/2.0" {
+			if len(seen) != 1 || seen[0].Method != method || !strings.HasSuffix(seen[0].URI, "?q=1;2&x=%zz") || seen[0].Proto != a.Proto {
 				t.Fatalf("the upstream saw %+v", seen)
 			}
 			if method == "POST" && string(seen[0].Body) != "hello" {

@@ -2,10 +2,10 @@ package main
 
 import (
 	"errors"
-	"net/http"
 	"slices"
 
 	"github.com/bottlesuite/bottle/internal/certs"
+	"github.com/bottlesuite/bottle/internal/mitm"
 	"github.com/bottlesuite/bottle/internal/route"
 	"github.com/bottlesuite/bottle/internal/safedial"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -18,7 +18,7 @@ type table struct {
 	authority *certs.Authority
 	// transport has its dialer and its roots, so connections that an older
 	// table allowed are not reused by a newer one.
-	transport *http.Transport
+	transport *mitm.Mirror
 }
 
 func newTable(c *wire.Pipelockd) (*table, error) {

@@ -8,25 +8,25 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/bottlesuite/bottle/internal/mitm"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/safedial"
 )
 
 // newTransport builds the way out: judged addresses, verified certificates, no
 // proxy of the environment, connections pooled.
-func newTransport(d *safedial.Dialer, roots *x509.CertPool) *http.Transport {
-	return &http.Transport{
+func newTransport(d *safedial.Dialer, roots *x509.CertPool) *mitm.Mirror {
+	return mitm.NewMirror(&http.Transport{
 		Proxy:                  nil,
 		DialContext:            d.DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(256)},
 		TLSHandshakeTimeout:    15 * time.Second,
-		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           512,
 		MaxIdleConnsPerHost:    128,
 		IdleConnTimeout:        90 * time.Second,
 		DisableCompression:     true, // bodies pass as they are
 		MaxResponseHeaderBytes: 256 << 10,
-	}
+	})
 }
 
 // classify turns an error on the way to the upstream into a decision.

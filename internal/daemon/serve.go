@@ -78,6 +78,7 @@ func (s Spec[C]) serve(ctx context.Context, file string, stdio Stdio) error {
 	if err != nil {
 		return err
 	}
+	tuneGC()
 	b := s.Basics(l.config)
 	log := slog.New(slog.NewJSONHandler(stdio.Out, nil)).With("component", s.Name, "bottle", b.Bottle)
 	trail, err := audit.Open(b.Audit, s.Name, b.Bottle)

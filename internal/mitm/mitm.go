@@ -31,6 +31,12 @@ const (
 	MaxHeaderBytes    = 64 << 10
 )
 
+// FlushInterval is for the ReverseProxy behind a tunnel. It holds for responses
+// of known length, whose header and first bytes then leave in one write instead
+// of three; those without a length, and event streams, are flushed at each write
+// by ReverseProxy itself.
+const FlushInterval = 10 * time.Millisecond
+
 // Tunnel is the authority that a CONNECT named, in its one spelling.
 type Tunnel struct{ Host, Port string }
 

@@ -30,6 +30,7 @@ func (s *Set) NewReader(src io.Reader, done func(hits int)) *Reader {
 func (r *Reader) Read(p []byte) (int, error) {
 	for r.out == r.ready {
 		if r.err != nil {
+			r.release()
 			return 0, r.err
 		}
 		r.fill()
@@ -39,11 +40,29 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// buffer lends a buffer for one stream.
+func (s *Set) buffer() []byte {
+	if b, ok := s.buffers.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, chunk+2*s.longest)
+}
+
+// release gives the buffer back at the end of the stream. A reader that is
+// dropped before leaves it to the garbage collector.
+func (r *Reader) release() {
+	if r.buf != nil {
+		b := r.buf
+		r.set.buffers.Put(&b)
+		r.buf, r.out, r.ready, r.early = nil, 0, 0, 0
+	}
+}
+
 // fill reads once and decides how much may go.
 func (r *Reader) fill() {
 	held := len(r.buf) - (r.ready - r.early)
-	if cap(r.buf) < chunk+2*r.set.longest {
-		r.buf = append(make([]byte, 0, chunk+2*r.set.longest), r.buf...)
+	if r.buf == nil {
+		r.buf = r.set.buffer()
 	}
 	r.buf = r.buf[:copy(r.buf[:cap(r.buf)], r.buf[r.ready-r.early:])]
 	r.out, r.ready = r.early, r.early

@@ -15,6 +15,8 @@
 package scrub
 
 import (
+	"sync"
+
 	"github.com/bottlesuite/bottle/internal/secret"
 )
 
@@ -41,6 +43,7 @@ type Set struct {
 	pairs   [1 << 16 / 64]uint64
 	buckets map[uint16][]int // needles by their first two bytes, longest first
 	longest int
+	buffers sync.Pool
 }
 
 // needle is one spelling.
