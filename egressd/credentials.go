@@ -20,8 +20,20 @@ var agentCredentials = []string{
 	"X-Auth-Token", "Private-Token", "Job-Token", "X-Access-Token", "X-Amz-Security-Token",
 }
 
-// overrides ask a server to treat a request as one with another method.
-var overrides = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"}
+// overrides ask a server to treat a request as one with another method, path or
+// range.
+var overrides = []string{
+	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Method",
+	"X-Original-Url", "X-Rewrite-Url", "Request-Range",
+}
+
+// credentialWords are parts of the names that servers and their gateways take
+// credentials from. On a route that injects one, a field with such a name is
+// removed whatever else it is called.
+var credentialWords = []string{
+	"authoriz", "authentic", "api-key", "apikey", "auth-key", "auth-token", "access-token",
+	"-token", "token-", "secret", "credential", "password", "cookie", "dpop",
+}
 
 // credentials holds the tokens of a table's routes, by token_ref. It is
 // immutable.
@@ -68,6 +80,16 @@ func strip(h http.Header) {
 	for name := range h {
 		f := folded(name)
 		if stripped[f] || strings.HasPrefix(f, "Bottle-") || strings.HasPrefix(f, "X-Bottle-") {
+			delete(h, name)
+		}
+	}
+}
+
+// stripCredentials removes what could be read beside the route's own credential.
+func stripCredentials(h http.Header) {
+	for name := range h {
+		f := strings.ToLower(folded(name))
+		if slices.ContainsFunc(credentialWords, func(word string) bool { return strings.Contains(f, word) }) {
 			delete(h, name)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
+	"github.com/bottlesuite/bottle/internal/gitpush"
 	"github.com/bottlesuite/bottle/internal/meter"
 	"github.com/bottlesuite/bottle/internal/mitm"
 	"github.com/bottlesuite/bottle/internal/policy"
@@ -29,13 +30,13 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if d.OK() && route.Limits != nil && r.ContentLength > int64(route.Limits.MaxRequestBytes) && route.Limits.MaxRequestBytes > 0 {
 		d = policy.Denied(policy.ReasonBodyTooLarge, d.Rule, "The body is larger than the route's limit of "+route.Limits.MaxRequestBytes.String()+".")
 	}
-	if d.OK() {
-		if denial := refuseLFSUpload(r, rd); denial != nil {
-			d = *denial
-		}
+	if d.OK() && gitpush.RefuseLFS(r, rd.path) {
+		d = policy.Denied(policy.ReasonGitPush, "", gitpush.Detail)
 	}
 	if d.OK() {
-		if err := s.audit.Ready(); err != nil {
+		begin := started.entry(rd, policy.Decision{Rule: d.Rule}, 0)
+		begin.Event = "begin"
+		if err := s.audit.Require(begin); err != nil {
 			s.log.Error("requests are denied until the audit log can be written", "error", err)
 			d = policy.Denied(policy.ReasonAuditUnavailable, d.Rule, "The decision could not be recorded, so nothing was sent.")
 		}
@@ -98,7 +99,7 @@ var errCredential = errors.New("the route's credential is missing")
 
 // forward sends the request on and its response back, streaming both.
 func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
-	counted := &meter.Response{ResponseWriter: w, Interim: x.scrubHeader}
+	counted := &meter.Response{ResponseWriter: mitm.KeepEarly(w), Interim: x.scrubHeader}
 	body := &meter.Body{ReadCloser: r.Body}
 	r.Body = body
 	if x.route.Limits != nil && x.route.Limits.MaxRequestBytes > 0 {
@@ -136,8 +137,12 @@ func (s *service) rewrite(pr *httputil.ProxyRequest) {
 	if pr.In.Header.Get("User-Agent") == "" {
 		out.Header["User-Agent"] = []string{""} // none, rather than Go's own
 	}
+	if out.Header.Get("Range") != "" && !x.scrub.Empty() {
+		out.Header.Set("Accept-Encoding", "identity") // a part of an encoding cannot be decoded
+	}
 	var injected []string
 	if x.route.Auth != nil {
+		stripCredentials(out.Header)
 		field, ok := x.credentials.inject(out.Header, *x.route.Auth)
 		if !ok {
 			x.fail(policy.ReasonCredentialGone, "The credential of this route is missing; the operator must provide it.")

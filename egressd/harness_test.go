@@ -124,7 +124,7 @@ func (c *chain) lines(t testing.TB, n int) []audit.Line {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	data := readFile(t, c.auditFile)
-	for bytes.Count(data, []byte("\n")) < n && time.Now().Before(deadline) {
+	for bytes.Count(data, []byte("\n"))-bytes.Count(data, []byte(`"event":"begin"`)) < n && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 		data = readFile(t, c.auditFile)
 	}
@@ -134,7 +134,9 @@ func (c *chain) lines(t testing.TB, n int) []audit.Line {
 		if err := json.Unmarshal(raw, &l); err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, l)
+		if l.Event != "begin" {
+			out = append(out, l)
+		}
 	}
 	if len(out) != n {
 		t.Fatalf("%d audit lines, want %d:\n%s", len(out), n, data)

@@ -2,9 +2,8 @@ package main
 
 import (
 	"fmt"
-	"net/url"
-	"strings"
 
+	"github.com/bottlesuite/bottle/internal/gitpush"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/route"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -13,8 +12,8 @@ import (
 // judge decides about a request. It is pure: a table and a reading in, a
 // decision out, with the route that took the request.
 func judge(t *route.Table, r reading) (policy.Decision, *wire.Route) {
-	if isGitPush(r) {
-		return policy.Denied(policy.ReasonGitPush, "", "Git pushes over HTTPS are refused; push to the remote that the bottle declares, through the git gate."), nil
+	if gitpush.IsPush(r.path, r.query) {
+		return policy.Denied(policy.ReasonGitPush, "", gitpush.Detail), nil
 	}
 	m := t.Match(r.method, r.host, r.port, r.path, r.header)
 	if m.Reason != "" {
@@ -40,22 +39,6 @@ func missDetail(reason policy.Reason, r reading) string {
 	default:
 		return fmt.Sprintf("No route allows this path of %s.", r.authority())
 	}
-}
-
-// isGitPush recognises both requests of a push by git's smart HTTP protocol
-// (gitprotocol-http): the ref advertisement for git-receive-pack and the pack
-// itself. The service name is compared after decoding, in any case, because a
-// server may be lenient.
-func isGitPush(r reading) bool {
-	path := strings.ToLower(route.BareSlashes(r.path))
-	if strings.Contains(path, "/git-receive-pack") {
-		return true
-	}
-	if !strings.Contains(path, "/info/refs") {
-		return false
-	}
-	query, err := url.QueryUnescape(r.query)
-	return err != nil || strings.Contains(strings.ToLower(query), "git-receive-pack")
 }
 
 // ask names the MCP tool, with arguments, by which the agent can ask for what

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/testkit"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -147,6 +148,28 @@ func TestUntrustedUpstreamIsRefused(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != 502 || resp.Header.Get(wire.DenyHeader) != string(policy.ReasonUpstreamUntrusted) {
 		t.Errorf("%s %v", resp.Status, resp.Header)
+	}
+	if seen := c.upstream.Seen(); len(seen) != 0 {
+		t.Errorf("the upstream saw %+v", seen)
+	}
+}
+
+// TestFullDiskSendsNothing points the audit at a disk that is full: not even the
+// first request may leave.
+func TestFullDiskSendsNothing(t *testing.T) {
+	c := startChain(t, nil, defaultRoutes)
+	full, err := audit.Open("/dev/full", "egressd", "test")
+	if err != nil {
+		t.Skip("this system has no /dev/full:", err)
+	}
+	c.service.audit = full
+	resp, err := c.client(t, false).Get(c.url("api.example", "/v1/x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got := resp.Header.Get(wire.DenyHeader); got != string(policy.ReasonAuditUnavailable) {
+		t.Errorf("%s %s", resp.Status, got)
 	}
 	if seen := c.upstream.Seen(); len(seen) != 0 {
 		t.Errorf("the upstream saw %+v", seen)

@@ -74,6 +74,11 @@ func (r *reading) readFraming(h http.Header) *policy.Decision {
 	if len(h["Host"]) > 0 { // net/http takes Host out of HTTP/1.1; here it stands beside :authority
 		return refuse(policy.ReasonAuthorityMismatch, "A Host header stands beside :authority.")
 	}
+	for name := range h {
+		if f := folded(name); f != name && len(h[f]) > 0 {
+			return refuse(policy.ReasonBadRequest, "A header stands there in two spellings, with hyphens and with underscores.")
+		}
+	}
 	for _, field := range h["Connection"] {
 		for option := range strings.SplitSeq(field, ",") {
 			option = strings.ToLower(strings.TrimSpace(option))

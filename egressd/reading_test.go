@@ -53,6 +53,7 @@ func TestJudge(t *testing.T) {
 		{"space in the query", "https", "api.example", "GET", "/v1/x?a b", nil, policy.ReasonBadRequest},
 		{"connection naming a field", "https", "api.example", "GET", "/v1/x", http.Header{"Connection": {"close, Authorization"}}, policy.ReasonBadRequest},
 		{"host beside authority", "https", "api.example", "GET", "/v1/x", http.Header{"Host": {"evil.example"}}, policy.ReasonAuthorityMismatch},
+		{"two spellings", "https", "api.example", "GET", "/v1/x", http.Header{"X-Op": {"read"}, "X_op": {"write"}}, policy.ReasonBadRequest},
 		{"upgrade", "https", "api.example", "GET", "/v1/x", http.Header{"Upgrade": {"websocket"}}, policy.ReasonUpgrade},
 		{"h2c", "https", "ws.example", "GET", "/", http.Header{"Upgrade": {"h2c"}}, policy.ReasonUpgrade},
 		{"websocket", "https", "ws.example", "GET", "/", http.Header{"Upgrade": {"WebSocket"}, "Connection": {"Upgrade"}}, ""},
@@ -137,5 +138,16 @@ func TestStripAndInject(t *testing.T) {
 	}
 	if _, ok := c.inject(http.Header{}, wire.Auth{Scheme: "Bearer", TokenRef: "OTHER"}); ok {
 		t.Error("injected a token that is not there")
+	}
+}
+
+func TestStripCredentials(t *testing.T) {
+	h := http.Header{"Accept": {"*/*"}, "Content-Type": {"x"}, "X-Request-Id": {"x"}, "Anthropic-Version": {"x"}}
+	for _, own := range []string{"Cookie", "X-Github-Token", "X-Auth-Key", "Deploy-Token", "Authentication", "X-Authorization", "X-Original-Authorization", "Dpop", "Authorization_", "Http_authorization", "X-Vault-Token", "Token-Id"} {
+		h[own] = []string{"own"}
+	}
+	stripCredentials(h)
+	if len(h) != 4 {
+		t.Errorf("left: %v", h)
 	}
 }

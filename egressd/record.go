@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/bottlesuite/bottle/internal/audit"
@@ -30,6 +32,9 @@ func (st start) entry(rd reading, d policy.Decision, status int) audit.Entry {
 func masked(s string) string {
 	if _, found := secretscan.Default.FindEscaped([]byte(s)); found {
 		return "[masked]"
+	}
+	if strings.IndexFunc(s, func(c rune) bool { return c < ' ' || c > '~' }) >= 0 {
+		return strconv.QuoteToASCII(s) // nothing that acts on a terminal
 	}
 	return s
 }

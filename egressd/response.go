@@ -11,8 +11,8 @@ import (
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
-// scrubSets finds, for each credentialed route, what its responses are scrubbed
-// of: every token of the table, but for one whose route says "scrub: false".
+// scrubSets finds what responses are scrubbed of: every token of the table, but
+// for one whose route says "scrub: false".
 func scrubSets(routes []wire.Route, creds credentials) map[string]*scrub.Set {
 	var all []scrub.Secret
 	seen := map[string]bool{}
@@ -43,13 +43,11 @@ func scrubSets(routes []wire.Route, creds credentials) map[string]*scrub.Set {
 	return sets
 }
 
-// scrubSet returns what the responses of a route are scrubbed of, nil for one
-// that injects nothing.
+// scrubSet returns what the responses of a route are scrubbed of. A route that
+// injects nothing is scrubbed, too: a server may keep what it was sent by one
+// route and show it by another.
 func (p *policyInForce) scrubSet(r *wire.Route) *scrub.Set {
-	switch {
-	case r.Auth == nil:
-		return nil
-	case r.Auth.Scrub != nil && !*r.Auth.Scrub:
+	if r.Auth != nil && r.Auth.Scrub != nil && !*r.Auth.Scrub {
 		return p.scrub[r.Auth.TokenRef]
 	}
 	return p.scrub[""]
@@ -77,7 +75,7 @@ func modifyResponse(resp *http.Response) error {
 	if resp.Request.Method == http.MethodHead || resp.Body == http.NoBody {
 		return nil
 	}
-	plain, err := scrub.Decode(resp.Header.Get("Content-Encoding"), resp.Body)
+	plain, err := scrub.Decode(strings.Join(resp.Header["Content-Encoding"], ","), resp.Body)
 	if err != nil {
 		return err
 	}
@@ -93,9 +91,15 @@ func modifyResponse(resp *http.Response) error {
 	return nil
 }
 
-// scrubHeader replaces credentials in the values of a header in place.
+// scrubHeader replaces credentials in the values of a header in place, and
+// removes fields whose name holds one.
 func (x *exchange) scrubHeader(h http.Header) {
-	for _, values := range h {
+	for name, values := range h {
+		if x.scrub.Holds(name) {
+			delete(h, name)
+			x.scrubbed(1)
+			continue
+		}
 		for i, v := range values {
 			clean, hits := x.scrub.String(v)
 			values[i] = clean

@@ -50,6 +50,14 @@ func reflecting(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "X-Late")
 		fmt.Fprint(w, "done")
 		w.Header().Set("X-Late", auth)
+	case "/v1/twoce":
+		w.Header()["Content-Encoding"] = []string{"identity", "gzip"}
+		z := gzip.NewWriter(w)
+		fmt.Fprint(z, auth)
+		z.Close()
+	case "/v1/name":
+		w.Header().Set("X-Echo-"+strings.TrimPrefix(auth, "Bearer "), "1")
+		fmt.Fprint(w, "done")
 	case "/v1/range":
 		http.ServeContent(w, r, "f", time.Time{}, strings.NewReader(auth))
 	default:
@@ -63,7 +71,7 @@ func TestEchoedCredentialsAreScrubbed(t *testing.T) {
 	secrets := []string{token, "real-t", "al-token", base64.StdEncoding.EncodeToString([]byte("xBearer " + token))[16:24]}
 	n := 0
 	for _, h2 := range []bool{false, true} {
-		for _, path := range []string{"plain", "early", "base64", "gzip", "br", "chunks", "trailer", "range"} {
+		for _, path := range []string{"plain", "early", "base64", "gzip", "br", "chunks", "trailer", "twoce", "name", "range"} {
 			req, _ := http.NewRequest("GET", c.url("api.example", "/v1/"+path), nil)
 			req.Header.Set("Accept-Encoding", "gzip, br")
 			req.Header.Set("Range", "bytes=0-9")
@@ -78,7 +86,7 @@ func TestEchoedCredentialsAreScrubbed(t *testing.T) {
 			}
 			all := fmt.Sprint(resp.Header, resp.Trailer, string(body))
 			for _, s := range secrets {
-				if strings.Contains(all, s) {
+				if strings.Contains(strings.ToLower(all), strings.ToLower(s)) {
 					t.Errorf("%s (h2 %v): %q came back in %.200q", path, h2, s, all)
 				}
 			}
@@ -92,6 +100,29 @@ func TestEchoedCredentialsAreScrubbed(t *testing.T) {
 			if last := c.lines(t, n)[n-1]; last.Decision != policy.Redact || last.Detail == "" {
 				t.Errorf("%s: audit %+v", path, last)
 			}
+		}
+	}
+}
+
+// TestStoredCredentialIsScrubbedOnOtherRoutes has the upstream keep what it was
+// sent on a credentialed route and show it on an open one.
+func TestStoredCredentialIsScrubbedOnOtherRoutes(t *testing.T) {
+	var stored string
+	c := startChain(t, func(w http.ResponseWriter, r *http.Request) {
+		if a := r.Header.Get("Authorization"); a != "" {
+			stored = a
+		}
+		fmt.Fprint(w, stored)
+	}, defaultRoutes)
+	for _, u := range []string{c.url("api.example", "/v1/x"), c.url("ws.example", "/x")} {
+		resp, err := c.client(t, false).Get(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(body) != "Bearer bottle-pla" {
+			t.Errorf("%s: %q", u, body)
 		}
 	}
 }

@@ -18,6 +18,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -28,7 +30,10 @@ import (
 // Entry is one decision. Open's component and bottle, the time and the link to
 // the previous line are added when it is written.
 type Entry struct {
-	Event     string // "request", "connect", "tls", "dns", "start", "reload", "stop"
+	// Event is "begin" (a request is about to be sent on), "request" (one has
+	// ended, or was refused), "connect", "tls", "dns", "start", "reload",
+	// "stop" or "folded".
+	Event     string
 	Decision  policy.Verdict
 	Reason    policy.Reason
 	Rule      string
@@ -69,7 +74,7 @@ var Genesis = strings.Repeat("0", 2*sha256.Size)
 
 // Bounds of what an agent can make a line hold; longer values are cut.
 const (
-	maxField = 2048
+	maxField = 512
 	maxLine  = 64 << 10
 )
 
@@ -80,8 +85,11 @@ type Log struct {
 	mu   sync.Mutex
 	file *os.File
 	prev string
-	// waiting holds lines that could not be written yet.
+	// waiting holds lines that could not be written yet, folded counts denials
+	// that will not be.
 	waiting []Line
+	folded  uint64
+	denials bucket
 	// torn says that the last write may have left half a line.
 	torn bool
 	buf  bytes.Buffer
@@ -129,13 +137,59 @@ func hash(line []byte) string {
 }
 
 // maxWaiting bounds the lines that are kept while the file cannot be written.
-// Requests are denied meanwhile, so only those in flight add to them.
+// Requests are denied meanwhile, so only those in flight add to them; denials
+// past the bound are counted.
 const maxWaiting = 4096
 
 // Write appends an entry. When the file cannot be written the line is kept and
-// an error returned; [Log.Ready] writes it later.
+// an error returned; a later call writes it. Denials past a rate that no honest
+// client keeps up are counted instead, and the count is written as one line:
+// otherwise whoever is denied could fill the disk.
 func (l *Log) Write(e Entry) error {
-	line := Line{
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.Decision == policy.Deny && !l.denials.take(time.Now()) || len(l.waiting) >= maxWaiting {
+		l.folded++
+		return nil
+	}
+	l.fold()
+	l.waiting = append(l.waiting, l.line(e))
+	return l.flush()
+}
+
+// Require records what is about to happen. It returns an error when that, or
+// anything before it, could not be written: then it must not happen.
+func (l *Log) Require(e Entry) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fold()
+	if err := l.flush(); err != nil {
+		return err
+	}
+	return l.append(l.line(e))
+}
+
+// Ready reports whether decisions can be recorded, after writing what waits.
+func (l *Log) Ready() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flush()
+}
+
+// fold turns the count of unwritten denials into a line.
+func (l *Log) fold() {
+	if l.folded == 0 || len(l.waiting) >= maxWaiting {
+		return
+	}
+	l.waiting = append(l.waiting, l.line(Entry{
+		Event: "folded", Decision: policy.Deny,
+		Detail: strconv.FormatUint(l.folded, 10) + " denials came too fast to be written one by one",
+	}))
+	l.folded = 0
+}
+
+func (l *Log) line(e Entry) Line {
+	return Line{
 		Time:   time.Now().UTC().Format("2006-01-02T15:04:05.000000Z"),
 		Bottle: l.bottle, Component: l.component,
 		Event: e.Event, Decision: e.Decision, Reason: e.Reason, Rule: e.Rule,
@@ -143,33 +197,17 @@ func (l *Log) Write(e Entry) error {
 		Status: e.Status, BytesIn: e.BytesIn, BytesOut: e.BytesOut,
 		Duration: e.Duration.Microseconds(), RequestID: e.RequestID,
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.waiting) >= maxWaiting {
-		return errors.New("the audit log is full and too many lines are waiting; a line is lost")
-	}
-	l.waiting = append(l.waiting, line)
-	return l.flush()
-}
-
-// Ready reports whether decisions can be recorded, after writing the lines that
-// wait. Ask it before allowing anything: an error means that a line could not
-// be written, and that what was to be allowed must be denied.
-func (l *Log) Ready() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.flush()
 }
 
 // flush writes the waiting lines in order.
 func (l *Log) flush() error {
-	for len(l.waiting) > 0 {
-		if err := l.append(l.waiting[0]); err != nil {
+	for i := range l.waiting {
+		if err := l.append(l.waiting[i]); err != nil {
+			l.waiting = slices.Delete(l.waiting, 0, i)
 			return err
 		}
-		l.waiting = l.waiting[1:]
 	}
-	l.waiting = nil
+	l.waiting = l.waiting[:0]
 	return nil
 }
 
@@ -200,11 +238,12 @@ func (l *Log) append(line Line) error {
 	return nil
 }
 
-// Close closes the file.
+// Close writes what is left to write and closes the file.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.file.Close()
+	l.fold()
+	return errors.Join(l.flush(), l.file.Close())
 }
 
 func clip(s string) string {

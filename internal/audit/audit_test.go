@@ -107,9 +107,9 @@ func TestTornLineStaysVisibleAndChainGoesOn(t *testing.T) {
 	}
 }
 
-// TestFullDiskDeniesAndLosesNothing writes to /dev/full, on which every write
-// fails as on a full disk, and then to a good file.
-func TestFullDiskDeniesAndLosesNothing(t *testing.T) {
+// TestFullDisk writes to /dev/full, on which every write fails as on a full
+// disk, and then to a good file.
+func TestFullDisk(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip("this system has no /dev/full:", err)
@@ -119,20 +119,57 @@ func TestFullDiskDeniesAndLosesNothing(t *testing.T) {
 	write(t, l, "a.example")
 	good := l.file
 	l.file = full
+	if err := l.Require(Entry{Event: "begin", Host: "never.example"}); err == nil {
+		t.Error("what must be recorded first may happen on a full disk")
+	}
 	if err := l.Write(Entry{Event: "request", Host: "b.example"}); err == nil {
 		t.Error("a write to a full disk succeeded")
 	}
-	if err := l.Ready(); err == nil {
-		t.Error("ready with a full disk")
+	for range 2 * maxWaiting { // a client that goes on while it is denied
+		_ = l.Write(Entry{Event: "request", Decision: policy.Deny, Host: "flood.example"})
 	}
 	l.file = good
-	if err := l.Ready(); err != nil {
+	if err := l.Require(Entry{Event: "begin", Host: "c.example"}); err != nil {
 		t.Error(err)
 	}
-	write(t, l, "c.example")
 	data, _ := os.ReadFile(file)
-	if n, err := verify(t, file); n != 3 || err != nil || strings.Index(string(data), "b.example") > strings.Index(string(data), "c.example") {
-		t.Errorf("%d lines, %v:\n%s", n, err, data)
+	text := string(data)
+	n, err := verify(t, file)
+	if err != nil || n > maxWaiting+4 || !strings.Contains(text, "b.example") || !strings.Contains(text, "c.example") ||
+		strings.Contains(text, "never.example") || !strings.Contains(text, "denials came too fast") {
+		t.Errorf("%d lines, %v", n, err)
+	}
+}
+
+func TestFloodOfDenialsIsFolded(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.jsonl")
+	l := open(t, file)
+	const flood = 20000
+	for range flood {
+		if err := l.Write(Entry{Event: "request", Decision: policy.Deny, Reason: policy.ReasonHostNotAllowed}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, l, "allowed.example")
+	l.Close()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := bytes.Count(data, []byte("host_not_allowed"))
+	var folded int
+	for line := range strings.Lines(string(data)) {
+		if _, rest, ok := strings.Cut(line, `"event":"folded","decision":"deny","detail":"`); ok {
+			var n int
+			fmt.Sscan(rest, &n)
+			folded += n
+		}
+	}
+	if written >= flood/2 || written+folded != flood || !bytes.Contains(data, []byte("allowed.example")) {
+		t.Errorf("%d written, %d folded of %d", written, folded, flood)
+	}
+	if _, err := verify(t, file); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -64,6 +64,7 @@ type Server struct {
 	opts  Options
 	http  *http.Server
 	conns *listener
+	slots chan struct{}
 }
 
 type tunnelKey struct{}
@@ -76,20 +77,24 @@ func TunnelFrom(ctx context.Context) (Tunnel, bool) {
 
 // New starts a server.
 func New(opts Options) *Server {
-	s := &Server{opts: opts, conns: newListener()}
+	s := &Server{opts: opts, conns: newListener(), slots: make(chan struct{}, maxInFlight)}
 	s.http = &http.Server{
-		Handler:           opts.Handler,
+		Handler:           bounded{opts.Handler, s.slots},
 		ReadHeaderTimeout: ReadHeaderTimeout,
 		IdleTimeout:       IdleTimeout,
 		MaxHeaderBytes:    MaxHeaderBytes,
 		ErrorLog:          opts.ErrorLog,
 		// OPTIONS * goes to the handler, which refuses it; net/http would say 200.
 		DisableGeneralOptionsHandler: true,
-		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: 256},
+		HTTP2:                        &http.HTTP2Config{MaxConcurrentStreams: 128},
 		TLSConfig: &tls.Config{
-			MinVersion:     tls.VersionTLS12,
-			NextProtos:     []string{"h2", "http/1.1"},
-			GetCertificate: s.certificate,
+			MinVersion: tls.VersionTLS12,
+			NextProtos: []string{"h2", "http/1.1"},
+			// GetCertificate is not called when a session is resumed.
+			GetConfigForClient: s.checkName,
+			GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				return opts.Leaf(tunnelOf(hello.Conn).Host)
+			},
 		},
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, tunnelKey{}, tunnelOf(c))
@@ -126,7 +131,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+// checkName refuses a handshake whose server name is not the tunnel's host.
+func (s *Server) checkName(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	t := tunnelOf(hello.Conn)
 	if name, err := route.Host(hello.ServerName); err != nil || name != t.Host {
 		if s.opts.Refused != nil {
@@ -134,7 +140,7 @@ func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, erro
 		}
 		return nil, fmt.Errorf("%w: tunnel to %s", ErrServerName, t.Authority())
 	}
-	return s.opts.Leaf(t.Host)
+	return nil, nil // the server's own configuration
 }
 
 // conn carries its tunnel through crypto/tls and net/http.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -90,4 +91,55 @@ func TestServerNameMustBeTheTunnelsHost(t *testing.T) {
 			t.Errorf("refused %q, want %q", got, name)
 		}
 	}
+}
+
+// TestServerNameIsCheckedOnResumption resumes a session of one name in a tunnel
+// to another.
+func TestServerNameIsCheckedOnResumption(t *testing.T) {
+	names := make(chan string, 1)
+	ca, dial := serve(t, func(_ Tunnel, name string) { names <- name })
+	cache := tls.NewLRUClientSessionCache(4)
+	config := &tls.Config{RootCAs: ca.Pool(), ServerName: "api.example", ClientSessionCache: cache}
+	c := tls.Client(dial(), config)
+	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: api.example\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, c) // takes the ticket in
+	session, ok := cache.Get("api.example")
+	if !ok {
+		t.Fatal("the server gave no ticket")
+	}
+	cache.Put("other.example", session)
+	config = config.Clone()
+	config.ServerName = "other.example"
+	c = tls.Client(dial(), config)
+	if err := c.Handshake(); err == nil {
+		t.Error("a session was resumed under another name")
+	}
+	if got := <-names; got != "other.example" {
+		t.Errorf("refused %q", got)
+	}
+}
+
+func TestRequestsInFlightAreBounded(t *testing.T) {
+	enter, leave := make(chan struct{}), make(chan struct{})
+	b := bounded{http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		enter <- struct{}{}
+		<-leave
+	}), make(chan struct{}, 1)}
+	for range 2 {
+		go b.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	}
+	<-enter
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	b.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(gone))
+	select {
+	case <-enter:
+		t.Error("two requests are in flight")
+	default:
+	}
+	leave <- struct{}{}
+	<-enter // the second one's turn
+	leave <- struct{}{}
 }

@@ -84,11 +84,15 @@ func (p *Port) Serve(ctx context.Context, others ...func(context.Context) error)
 	return err
 }
 
-// KeepEarly wraps the writer of a CONNECT so that hijacking it keeps what the
-// client sent right behind the request, such as the beginning of its handshake.
+// KeepEarly wraps a writer so that hijacking it keeps what the client sent right
+// behind the request: the beginning of its handshake after a CONNECT, its first
+// frames after an upgrade.
 func KeepEarly(w http.ResponseWriter) http.ResponseWriter { return early{w} }
 
 type early struct{ http.ResponseWriter }
+
+// Unwrap gives [http.ResponseController] the writer's other abilities.
+func (e early) Unwrap() http.ResponseWriter { return e.ResponseWriter }
 
 // Hijack implements [http.Hijacker].
 func (e early) Hijack() (net.Conn, *bufio.ReadWriter, error) {

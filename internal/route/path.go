@@ -3,7 +3,9 @@ package route
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // Errors of [CanonicalPath]. Each is a reason for which servers and proxies are
@@ -16,6 +18,7 @@ var (
 	errPathDouble    = errors.New("the path is percent-encoded twice")
 	errPathDots      = errors.New("the path holds a dot segment")
 	errPathEmpty     = errors.New("the path holds an empty segment")
+	errPathUTF8      = errors.New("the path is not UTF-8 after decoding")
 )
 
 // CanonicalPath returns the one spelling of an escaped path (RFC 3986, 6.2.2:
@@ -39,7 +42,7 @@ func PathWithSlashes(raw string) (path string, slashes bool, err error) {
 	if raw == "" || raw[0] != '/' {
 		return "", false, errPathStart
 	}
-	canonical := true
+	canonical, ascii := true, true
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]
 		if c <= ' ' || c >= 0x7f || c == '\\' || c == '?' || c == '#' {
@@ -57,11 +60,15 @@ func PathWithSlashes(raw string) (path string, slashes bool, err error) {
 			return "", false, err
 		}
 		slashes = slashes || b == '/'
+		ascii = ascii && b < 0x80
 		canonical = canonical && !isUnreserved(b) && isUpperHex(raw[i+1]) && isUpperHex(raw[i+2])
 		i += 2
 	}
 	if !canonical {
 		return PathWithSlashes(respell(raw)) // again: bare digits may complete an escape
+	}
+	if !ascii && !isUTF8(raw) { // overlong spellings of dots and slashes, too
+		return "", false, errPathUTF8
 	}
 	if slashes {
 		if err := checkSegments(BareSlashes(raw)); err != nil {
@@ -124,6 +131,9 @@ func checkSegments(p string) error {
 		if i := strings.Index(name, "%3B"); i >= 0 {
 			name = name[:i]
 		}
+		for strings.HasSuffix(name, "%20") { // some file systems drop them
+			name = name[:len(name)-3]
+		}
 		if name == "." || name == ".." {
 			return errPathDots
 		}
@@ -132,6 +142,11 @@ func checkSegments(p string) error {
 		}
 		rest = tail
 	}
+}
+
+func isUTF8(raw string) bool {
+	plain, err := url.PathUnescape(raw)
+	return err == nil && utf8.ValidString(plain)
 }
 
 func unhex(s string, i int) (byte, bool) {

@@ -1,6 +1,9 @@
 package scrub
 
-import "io"
+import (
+	"io"
+	"strings"
+)
 
 // chunk is how much a Reader takes at once.
 const chunk = 32 << 10
@@ -40,6 +43,20 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// end masks a credential of which only the beginning came before the stream
+// ended, and reports the replacements.
+func (r *Reader) end() {
+	if t := r.set.tail(r.buf); t >= MinLength {
+		from := max(len(r.buf)-t, r.early) // what has left has left
+		copy(r.buf[from:], strings.Repeat(filler, len(r.buf)-from))
+		r.hits++
+	}
+	if r.done != nil {
+		r.done(r.hits)
+		r.done = nil
+	}
+}
+
 // buffer lends a buffer for one stream.
 func (s *Set) buffer() []byte {
 	if b, ok := s.buffers.Get().(*[]byte); ok {
@@ -73,9 +90,8 @@ func (r *Reader) fill() {
 	keep := 0
 	if err == nil {
 		keep = r.set.tail(r.buf)
-	} else if r.done != nil {
-		r.done(r.hits)
-		r.done = nil
+	} else {
+		r.end()
 	}
 	// Of a tail that may begin a needle the first bytes go, the rest waits.
 	free := min(keep, Reveal)

@@ -15,6 +15,7 @@
 package scrub
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/bottlesuite/bottle/internal/secret"
@@ -98,6 +99,21 @@ func (s *Set) String(v string) (clean string, hits int) {
 		return v, 0
 	}
 	return string(b), hits
+}
+
+// Holds reports whether v holds a credential, in whatever case. It is meant for
+// names of fields, whose case HTTP changes.
+func (s *Set) Holds(v string) bool {
+	if s.Empty() || len(v) < MinLength {
+		return false
+	}
+	v = strings.ToLower(v)
+	for i := range s.needles {
+		if strings.Contains(v, strings.ToLower(s.needles[i].text)) {
+			return true
+		}
+	}
+	return false
 }
 
 // bytes scrubs b in place.

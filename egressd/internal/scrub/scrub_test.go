@@ -97,6 +97,7 @@ func TestCleanDataPassesUnchanged(t *testing.T) {
 				b.WriteString("data: {\"x\": 1}\n\n")
 			}
 		}
+		b.WriteByte('\n') // an end inside a beginning is masked
 		want := b.String()
 		if strings.Contains(want, token) {
 			continue
@@ -127,6 +128,26 @@ func TestErrorsPassAfterTheData(t *testing.T) {
 	got, err := io.ReadAll(r)
 	if err != io.ErrUnexpectedEOF || string(got) != "abc sk-T0k" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestEndInsideACredential ends the stream one byte before a credential does,
+// read whole and byte by byte.
+func TestEndInsideACredential(t *testing.T) {
+	text := "abc " + token[:len(token)-1]
+	for name, src := range map[string]io.Reader{"whole": strings.NewReader(text), "bytes": iotest.OneByteReader(strings.NewReader(text))} {
+		hits := 0
+		got, err := io.ReadAll(set().NewReader(src, func(n int) { hits = n }))
+		if err != nil || len(got) != len(text) || strings.Contains(string(got), token[:Reveal+1]) || hits != 1 {
+			t.Errorf("%s: %q, %d hits, %v", name, got, hits, err)
+		}
+	}
+}
+
+func TestNamesOfFields(t *testing.T) {
+	s := NewSet([]Secret{{"K", secret.New("Deadbeef0123")}})
+	if !s.Holds("X-Echo-deadBEEF0123") || s.Holds("X-Echo-Deadbeef") || s.Holds("short") {
+		t.Error("a credential in a name is not seen, or one that is not there is")
 	}
 }
 
