@@ -85,8 +85,8 @@ func lintPrivileges(s types.ServiceConfig, say func(string, ...any)) {
 	if !slices.Equal(s.CapDrop, []string{"ALL"}) || len(s.CapAdd) > 0 {
 		say("does not drop all capabilities")
 	}
-	if !slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) {
-		say("has security options other than no-new-privileges")
+	if !slices.Equal(s.SecurityOpt, securityOptions) {
+		say("has security options other than no-new-privileges and the bottle's seccomp profile")
 	}
 	if s.Privileged || s.UseAPISocket || len(s.Devices)+len(s.DeviceCgroupRules)+len(s.Gpus)+len(s.GroupAdd) > 0 {
 		say("is privileged, or has devices or extra groups")

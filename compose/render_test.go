@@ -120,6 +120,8 @@ func TestLintCatches(t *testing.T) {
 		"caps kept":        {service("egress", func(s *types.ServiceConfig) { s.CapDrop = nil }), "capabilities"},
 		"privileges":       {service("agent", func(s *types.ServiceConfig) { s.SecurityOpt = nil }), "no-new-privileges"},
 		"seccomp":          {service("agent", func(s *types.ServiceConfig) { s.SecurityOpt = append(s.SecurityOpt, "seccomp:unconfined") }), "security options"},
+		"seccomp default":  {service("agent", func(s *types.ServiceConfig) { s.SecurityOpt = s.SecurityOpt[:1] }), "seccomp profile"},
+		"seccomp other":    {service("egress", func(s *types.ServiceConfig) { s.SecurityOpt[1] = "seccomp=./config/other.json" }), "seccomp profile"},
 		"writable":         {service("egress", func(s *types.ServiceConfig) { s.ReadOnly = false }), "writable root"},
 		"root":             {service("pipelock", func(s *types.ServiceConfig) { s.User = "0:0" }), "runs as root"},
 		"host pid":         {service("agent", func(s *types.ServiceConfig) { s.Pid = "host" }), `sets pid to "host"`},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/secret"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
@@ -50,6 +51,9 @@ func loadCredentials(dir string, routes []wire.Route) (credentials, error) {
 		s, err := secret.ReadFile(filepath.Join(dir, r.Auth.TokenRef))
 		if err != nil {
 			return nil, fmt.Errorf("routes[%d] needs the token %s: %w", i, r.Auth.TokenRef, err)
+		}
+		if len(s.Reveal()) < scrub.MinLength {
+			return nil, fmt.Errorf("routes[%d]: the token %s is shorter than %d bytes, which cannot be scrubbed from responses; use a longer one", i, r.Auth.TokenRef, scrub.MinLength)
 		}
 		c[r.Auth.TokenRef] = s
 	}

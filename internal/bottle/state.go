@@ -14,6 +14,9 @@ import (
 const (
 	StateStarting = "starting"
 	StateRunning  = "running"
+	// StateDegraded is a bottle that is up, of which a container has ended or is
+	// paused: the agent has no way out any more, or is gone itself.
+	StateDegraded = "degraded"
 	StateStopping = "stopping"
 	StateStopped  = "stopped"
 	// StateOrphaned is never stored: it is what a launch is called whose
@@ -38,6 +41,8 @@ type Metadata struct {
 	Images map[string]string `json:"images,omitempty"`
 	// CA maps "egress" and "pipelock" to the SHA-256 of their roots.
 	CA map[string]string `json:"ca,omitempty"`
+	// Failure says why the bottle is or was degraded.
+	Failure string `json:"failure,omitempty"`
 	// Tokens is the directory that holds the token files while it runs.
 	Tokens string `json:"tokens_dir,omitempty"`
 }

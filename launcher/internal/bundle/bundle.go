@@ -108,6 +108,7 @@ func (s *Spec) Files() ([]File, error) {
 	files := []File{
 		{Path: "compose.yaml", Mode: 0o600, Data: composeFile},
 		{Path: ".env.example", Mode: 0o600, Data: s.envExample()},
+		{Path: compose.SeccompFile, Mode: 0o600, Data: compose.Seccomp()},
 		{Path: "config/prompt.md", Mode: 0o644, Data: []byte(s.Agent.Prompt)},
 	}
 	if s.Runtime == "runsc" {

@@ -73,7 +73,7 @@ func (r *run) examineEngine(ctx context.Context, e *engine.Engine, line func(wha
 		ids, err := e.Images(ctx, ref)
 		line("image", fmt.Sprintf("%s %.19s", ref, ids[ref]), err)
 	}
-	runsc := "not installed; the agent shares the kernel with this host, behind the engine's default seccomp filter"
+	runsc := "not installed; the agent shares the kernel with this host, behind the bottle's seccomp filter"
 	if info.Runsc() {
 		runsc = "installed; agents run under gVisor"
 	}

@@ -54,7 +54,7 @@ func (r *run) running(arg string) (bottle.State, error) {
 	if err != nil {
 		return s, err
 	}
-	if m.State != bottle.StateRunning {
+	if m.State != bottle.StateRunning && m.State != bottle.StateDegraded {
 		return s, mendf("%s is %s, not running", s.Identity, m.State)
 	}
 	return s, nil

@@ -1,10 +1,12 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,6 +20,7 @@ import (
 	"github.com/bottlesuite/bottle/internal/bottle"
 	"github.com/bottlesuite/bottle/internal/daemon"
 	"github.com/bottlesuite/bottle/launcher/internal/engine"
+	"github.com/bottlesuite/bottle/launcher/internal/plain"
 )
 
 var jsonFlag = &cli.BoolFlag{Name: "json", Usage: "print JSON"}
@@ -47,6 +50,9 @@ func (r *run) listCommand() *cli.Command {
 				all = append(all, m)
 			}
 			slices.SortStableFunc(all, func(a, b bottle.Metadata) int { return a.StartedAt.Compare(b.StartedAt) })
+			if _, err := r.standing(c.Context, all); err != nil {
+				return err
+			}
 			if c.Bool("json") {
 				return r.json(listed(all))
 			}
@@ -102,18 +108,39 @@ func (r *run) infoCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			one := []bottle.Metadata{m}
+			containers, err := r.standing(c.Context, one)
+			if err != nil {
+				return err
+			}
+			m = one[0]
 			if c.Bool("json") {
 				return r.json(struct {
 					bottle.Metadata
-					Dir string `json:"state_dir"`
-				}{m, s.Dir})
+					Containers map[string]string `json:"containers,omitempty"`
+					Dir        string            `json:"state_dir"`
+				}{m, containers[m.Identity], s.Dir})
 			}
-			return r.info(s, m)
+			return r.info(s, m, containers[m.Identity])
 		},
 	}
 }
 
-func (r *run) info(s bottle.State, m bottle.Metadata) error {
+// standing corrects states by what the containers do. Without an engine the
+// recorded states stay, and a note says so.
+func (r *run) standing(ctx context.Context, all []bottle.Metadata) (map[bottle.Identity]map[string]string, error) {
+	host, err := r.host()
+	if err != nil {
+		return nil, err
+	}
+	containers, err := host.Standing(ctx, all)
+	if err != nil {
+		r.note("launcher: %v", err)
+	}
+	return containers, nil
+}
+
+func (r *run) info(s bottle.State, m bottle.Metadata, containers map[string]string) error {
 	w := tabwriter.NewWriter(r.stdio.Out, 0, 0, 2, ' ', 0)
 	line := func(name, value string) {
 		if value != "" {
@@ -125,9 +152,13 @@ func (r *run) info(s bottle.State, m bottle.Metadata) error {
 	line("bottle", m.Bottle)
 	line("backend", m.Backend)
 	line("state", m.State)
+	line("failure", m.Failure)
 	line("started", m.StartedAt.Format(time.RFC3339))
 	if m.StoppedAt != nil {
 		line("stopped", m.StoppedAt.Format(time.RFC3339))
+	}
+	for _, name := range slices.Sorted(maps.Keys(containers)) {
+		line(name, containers[name])
 	}
 	line("subnet", m.Subnet)
 	line("runtime", m.Runtime)
@@ -180,8 +211,9 @@ func (r *run) savedLogs(s bottle.State) error {
 			return fmt.Errorf("cannot show a log: %w", err)
 		}
 		r.print("==> %s", filepath.Base(file))
-		_, err = io.Copy(r.stdio.Out, f)
-		if err := errors.Join(err, f.Close()); err != nil {
+		out := plain.NewWriter(r.stdio.Out)
+		_, err = io.Copy(out, f)
+		if err := errors.Join(err, out.Close(), f.Close()); err != nil {
 			return fmt.Errorf("cannot show a log: %w", err)
 		}
 	}

@@ -2,12 +2,17 @@ package command
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/bottlesuite/bottle/compose"
 )
 
 func TestMain(m *testing.M) {
@@ -27,7 +32,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			fake, err := filepath.Abs(filepath.Join("testdata", "fake"))
+			fake, err := placeFake(e.WorkDir)
 			if err != nil {
 				return err
 			}
@@ -37,10 +42,27 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"status": func(ts *testscript.TestScript, _ bool, args []string) { status(ts, args) },
-			"mode":   func(ts *testscript.TestScript, _ bool, args []string) { mode(ts, args) },
+			"status":   func(ts *testscript.TestScript, _ bool, args []string) { status(ts, args) },
+			"metadata": func(ts *testscript.TestScript, _ bool, args []string) { metadata(ts, args) },
+			"mode":     func(ts *testscript.TestScript, _ bool, args []string) { mode(ts, args) },
 		},
 	})
+}
+
+// placeFake puts the docker that pretends into a directory of its own, with the
+// seccomp option that it tells of.
+func placeFake(work string) (dir string, err error) {
+	dir = filepath.Join(work, "fake")
+	script, err := os.ReadFile(filepath.Join("testdata", "fake", "docker"))
+	if err != nil {
+		return "", err
+	}
+	option, err := json.Marshal(compose.SeccompOption())
+	if err != nil {
+		return "", err
+	}
+	return dir, errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "docker"), script, 0o755),
+		os.WriteFile(filepath.Join(dir, "seccomp"), append(option, '\n'), 0o644))
 }
 
 // status WANT COMMAND... runs a command that must end with a status.
@@ -54,6 +76,18 @@ func status(ts *testscript.TestScript, args []string) {
 	}
 	if got != args[0] {
 		ts.Fatalf("status %s, not %s", got, args[0])
+	}
+}
+
+// metadata WANT looks for a text in the metadata of the one launch.
+func metadata(ts *testscript.TestScript, args []string) {
+	files, err := filepath.Glob(ts.MkAbs("home/state/*/metadata.json"))
+	ts.Check(err)
+	if len(files) != 1 {
+		ts.Fatalf("there are %d launches", len(files))
+	}
+	if data := ts.ReadFile(files[0]); !strings.Contains(data, args[0]) {
+		ts.Fatalf("got %s", data)
 	}
 }
 

@@ -132,6 +132,10 @@ func (r *run) spec(agent string) (*manifest.Launch, *bundle.Spec, error) {
 	return l, s, nil
 }
 
+// minToken is the length of the shortest token that can be told from ordinary
+// text, and so be scrubbed from responses.
+const minToken = 8
+
 // tokens reads the tokens that the routes name from the environment.
 func (r *run) tokens(b *manifest.Bottle) (map[string]secret.String, error) {
 	values := map[string]secret.String{}
@@ -141,9 +145,11 @@ func (r *run) tokens(b *manifest.Bottle) (map[string]secret.String, error) {
 		err := secret.Check(v)
 		switch {
 		case v == "":
-			missing = b.MissingToken(ref, "is not set")
+			missing = b.MissingToken(ref, "is not set; export it before the start")
 		case err != nil:
-			missing = b.MissingToken(ref, "cannot be sent ("+err.Error()+")")
+			missing = b.MissingToken(ref, "cannot be sent ("+err.Error()+"); correct it")
+		case len(v) < minToken:
+			missing = b.MissingToken(ref, fmt.Sprintf("is shorter than %d bytes, which cannot be scrubbed from responses; use a longer one", minToken))
 		default:
 			values[ref] = secret.New(v)
 		}
@@ -170,11 +176,17 @@ func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec)
 	return ready, err
 }
 
-// attend runs the agent's command, or waits for a signal.
+// attend runs the agent's command, or waits for a signal, and looks after the
+// containers meanwhile.
 func (r *run) attend(ctx context.Context, b *launch.Bottle, headless bool) error {
+	lost, unwatch := b.Watch(ctx)
+	defer unwatch()
 	if headless {
 		r.print("%s", b.Spec.Identity)
-		<-ctx.Done()
+		if err, ok := <-lost; ok {
+			r.note("launcher: %s", tell(err))
+			return fmt.Errorf("the bottle was taken down, because %w", err)
+		}
 		return context.Cause(ctx)
 	}
 	argv := r.tail
@@ -183,7 +195,33 @@ func (r *run) attend(ctx context.Context, b *launch.Bottle, headless bool) error
 	}
 	s, restore := r.streams()
 	defer restore()
-	return b.Run(ctx, argv, s)
+	told := make(chan error, 1)
+	go func() {
+		defer close(told)
+		if err, ok := <-lost; ok {
+			said := "\nlauncher: " + tell(err) + "\n"
+			if s.Terminal { // which the client has put into its raw mode
+				said = strings.ReplaceAll(said, "\n", "\r\n")
+			}
+			fmt.Fprint(r.stdio.Err, said)
+			told <- err
+		}
+	}()
+	err := b.Run(ctx, argv, s)
+	unwatch()
+	if lost := <-told; lost != nil && ctx.Err() == nil {
+		return lost // whatever the command said, it did not have its bottle
+	}
+	return err
+}
+
+// tell is all that is known about the end of a bottle.
+func tell(err error) string {
+	var l *launch.Lost
+	if errors.As(err, &l) {
+		return l.Tell()
+	}
+	return err.Error()
 }
 
 // streams are the launcher's own, for a command in a bottle. Restore puts the

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/bottlesuite/bottle/launcher/internal/plain"
 )
 
 // passed are the variables of the operator's that the client needs to find its
@@ -93,7 +95,7 @@ func (e *Engine) output(ctx context.Context, args ...string) ([]byte, error) {
 
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
+	return plain.Line(lines[len(lines)-1])
 }
 
 // Info is what the launcher needs to know of an engine.
@@ -140,7 +142,7 @@ func (e *Engine) Info(ctx context.Context) (*Info, error) {
 	return &info, nil
 }
 
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+func oneLine(err error) string { return plain.Line(err.Error()) }
 
 // MinCompose is the oldest version of the Compose plugin that the launcher
 // relies on, for depends_on with required and for secrets from files.

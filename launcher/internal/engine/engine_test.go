@@ -34,6 +34,23 @@ func TestNoClient(t *testing.T) {
 	}
 }
 
+// What is kept of a log may be looked at with any tool, so it is fit to be
+// printed already.
+func TestKeptLogsHoldNoEscapes(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte("#!/bin/sh\nprintf 'a\\033[2J\\r\\n'\nprintf 'b\\302\\233' >&2\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	e := New(func(k string) string { return map[string]string{"PATH": dir}[k] })
+	var saved strings.Builder
+	if err := e.SaveLogs(t.Context(), "c", &saved); err != nil || saved.String() != "a\\x1b[2J\nb\\u009b\n" {
+		t.Errorf("saved %q, %v", saved.String(), err)
+	}
+	if got := e.Tail(t.Context(), "c", 5); got != "a\\x1b[2J\nb\\u009b" {
+		t.Errorf("the tail is %q", got)
+	}
+}
+
 func TestOlder(t *testing.T) {
 	for v, want := range map[string]bool{
 		"2.19.9": true, "2.20.0": false, "2.20.1": false, "5.6.0": false, "1.29.2": true, "dev": false, "2.19.0-desktop.1": true, "2.20.0+ds1": false, "10.0": false,

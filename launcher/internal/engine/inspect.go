@@ -13,10 +13,14 @@ type Container struct {
 	ID    string `json:"Id"`
 	Name  string
 	State struct {
-		Status   string
-		Running  bool
-		ExitCode int
-		Error    string
+		Status  string
+		Running bool
+		Paused  bool
+		// OOMKilled says that the kernel killed it for its memory.
+		OOMKilled bool
+		ExitCode  int
+		Error     string
+		Health    *struct{ Status string }
 	}
 	Image  string
 	Config struct {
@@ -49,6 +53,22 @@ type Binding struct{ HostIP, HostPort string }
 
 // Component is the bottle's name for the container.
 func (c *Container) Component() string { return c.Config.Labels["bottle.component"] }
+
+// Condition is the container's state in a few words.
+func (c *Container) Condition() string {
+	s := c.State
+	switch {
+	case s.OOMKilled && !s.Running:
+		return fmt.Sprintf("out of memory, status %d", s.ExitCode)
+	case !s.Running:
+		return fmt.Sprintf("ended with status %d", s.ExitCode)
+	case s.Paused:
+		return "paused"
+	case s.Health != nil && s.Health.Status == "unhealthy":
+		return "running, unhealthy"
+	}
+	return "running"
+}
 
 // Network is the part of `docker network inspect` that the launcher judges.
 type Network struct {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/bottlesuite/bottle/launcher/internal/plain"
 )
 
 // Streams are the ends of a command in a container.
@@ -63,32 +66,44 @@ func (e *Engine) Tail(ctx context.Context, container string, lines int) string {
 	if e.path == "" {
 		return ""
 	}
-	out, _ := e.command(ctx, "logs", "--tail", fmt.Sprint(lines), container).CombinedOutput()
-	return strings.TrimSpace(string(out))
+	var out bytes.Buffer
+	lined := plain.NewWriter(&out)
+	cmd := e.command(ctx, "logs", "--tail", fmt.Sprint(lines), container)
+	cmd.Stdout, cmd.Stderr = lined, lined
+	_ = cmd.Run()
+	_ = lined.Close()
+	return strings.TrimSpace(out.String())
 }
 
-// SaveLogs writes a container's whole log to w.
+// SaveLogs writes a container's whole log to w, fit to be printed.
 func (e *Engine) SaveLogs(ctx context.Context, container string, w io.Writer) error {
+	lined := plain.NewWriter(w)
 	cmd := e.command(ctx, "logs", "--timestamps", container)
-	cmd.Stdout, cmd.Stderr = w, w
-	return cmd.Run()
+	cmd.Stdout, cmd.Stderr = lined, lined
+	return errors.Join(cmd.Run(), lined.Close())
 }
 
-// Logs shows the logs of a project's containers.
+// Logs shows the logs of a project's containers, fit to be printed: the agent
+// can write what it likes into its own.
 func (e *Engine) Logs(ctx context.Context, project string, follow bool, s Streams) error {
 	if e.path == "" {
 		return errNoClient
 	}
-	args := []string{"compose", "-p", project, "logs", "--timestamps"}
+	args := []string{"compose", "-p", project, "logs", "--timestamps", "--no-color"}
 	if follow {
 		args = append(args, "--follow")
 	}
 	cmd := e.command(ctx, args...)
-	cmd.Stdout, cmd.Stderr = s.Out, s.Err
-	if err := cmd.Run(); err != nil && ctx.Err() == nil {
+	out, complaint := plain.NewWriter(s.Out), plain.NewWriter(s.Err)
+	cmd.Stdout, cmd.Stderr = out, complaint
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := errors.Join(err, out.Close(), complaint.Close()); err != nil {
 		return fmt.Errorf("cannot show the logs: %w", err)
 	}
-	return context.Cause(ctx)
+	return nil
 }
 
 // Remove stops and deletes the containers and then the networks with a label,

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bottlesuite/bottle/compose"
 	"github.com/bottlesuite/bottle/launcher/internal/engine"
 )
 
@@ -116,6 +117,8 @@ func (e expected) checkContainer(c engine.Container, networks map[string]string)
 		return fmt.Errorf("%s kept capabilities", component)
 	case !slices.Contains(list(h.SecurityOpt), "no-new-privileges:true"):
 		return fmt.Errorf("%s may gain privileges", component)
+	case !slices.Contains(list(h.SecurityOpt), compose.SeccompOption()):
+		return fmt.Errorf("%s is without the bottle's seccomp profile", component)
 	case component != "agent" && !h.ReadonlyRootfs:
 		return fmt.Errorf("the root file system of %s is writable", component)
 	case h.Sysctls["net.ipv6.conf.all.disable_ipv6"] != "1":

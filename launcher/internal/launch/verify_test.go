@@ -5,8 +5,18 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bottlesuite/bottle/compose"
 	"github.com/bottlesuite/bottle/launcher/internal/engine"
 )
+
+// options are security options as an engine prints them.
+func options(o ...string) json.RawMessage {
+	data, err := json.Marshal(o)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
 
 // standing is a bottle as a good engine reports it.
 func standing() ([]engine.Container, []engine.Network) {
@@ -16,7 +26,7 @@ func standing() ([]engine.Container, []engine.Network) {
 		c.Config.User = user
 		c.Config.Labels = map[string]string{"bottle.component": component}
 		h := &c.HostConfig
-		h.CapDrop, h.CapAdd, h.SecurityOpt = json.RawMessage(`["ALL"]`), json.RawMessage("null"), json.RawMessage(`["no-new-privileges:true"]`)
+		h.CapDrop, h.CapAdd, h.SecurityOpt = json.RawMessage(`["ALL"]`), json.RawMessage("null"), options("no-new-privileges:true", compose.SeccompOption())
 		h.ReadonlyRootfs = readOnly
 		h.Sysctls = map[string]string{"net.ipv6.conf.all.disable_ipv6": "1"}
 		pids := int64(9)
@@ -64,9 +74,17 @@ func TestCheck(t *testing.T) {
 		"caps added":    {func(c cs, n ns) (cs, ns) { c[1].HostConfig.CapAdd = json.RawMessage(`["NET_RAW"]`); return c, n }, "egressd kept capabilities"},
 		"privileged":    {func(c cs, n ns) (cs, ns) { c[0].HostConfig.Privileged = true; return c, n }, "agent kept capabilities"},
 		"privileges":    {func(c cs, n ns) (cs, ns) { c[0].HostConfig.SecurityOpt = nil; return c, n }, "may gain privileges"},
-		"writable":      {func(c cs, n ns) (cs, ns) { c[2].HostConfig.ReadonlyRootfs = false; return c, n }, "system of pipelockd is writable"},
-		"ipv6":          {func(c cs, n ns) (cs, ns) { c[0].HostConfig.Sysctls = nil; return c, n }, "agent has IPv6"},
-		"no limit":      {func(c cs, n ns) (cs, ns) { c[0].HostConfig.PidsLimit = nil; return c, n }, "no limit"},
+		"no seccomp": {func(c cs, n ns) (cs, ns) {
+			c[0].HostConfig.SecurityOpt = options("no-new-privileges:true")
+			return c, n
+		}, "agent is without the bottle's seccomp profile"},
+		"unconfined": {func(c cs, n ns) (cs, ns) {
+			c[1].HostConfig.SecurityOpt = options("no-new-privileges:true", "seccomp=unconfined")
+			return c, n
+		}, "egressd is without the bottle's seccomp profile"},
+		"writable": {func(c cs, n ns) (cs, ns) { c[2].HostConfig.ReadonlyRootfs = false; return c, n }, "system of pipelockd is writable"},
+		"ipv6":     {func(c cs, n ns) (cs, ns) { c[0].HostConfig.Sysctls = nil; return c, n }, "agent has IPv6"},
+		"no limit": {func(c cs, n ns) (cs, ns) { c[0].HostConfig.PidsLimit = nil; return c, n }, "no limit"},
 		"devices": {func(c cs, n ns) (cs, ns) {
 			c[0].HostConfig.Devices = json.RawMessage(`[{"PathOnHost":"/dev/kvm"}]`)
 			return c, n

@@ -90,6 +90,9 @@ func (b *Bottle) checkRoutes(*bottleKeys) error {
 		if field, err := route.Validate(*r); err != nil {
 			return b.doc.Errorf(at+"."+field, "%v", err)
 		}
+		if r.Auth != nil && slices.Contains(boundVars, strings.ToLower(r.Auth.TokenRef)) {
+			return b.doc.Errorf(at+".auth.token_ref", "%s is set by the bottle itself, to its own proxy and certificate; give the token another name", r.Auth.TokenRef)
+		}
 		r.Host = canonicalHost(r.Host)
 	}
 	if _, err := route.Compile(b.Routes); err != nil {

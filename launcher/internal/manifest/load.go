@@ -69,7 +69,7 @@ func (s Source) Load(name string) (*Launch, error) {
 func (s Source) findAgent(name string, l *Launch) (file string, data []byte, err error) {
 	file = filepath.Join(s.Home.Agents(), name+".md")
 	local := filepath.Join(s.Cwd, ".bottle", "agents", name+".md")
-	fi, lerr := os.Lstat(local)
+	_, lerr := os.Lstat(local)
 	if s.cwdIsHome() {
 		lerr = fs.ErrNotExist
 	}
@@ -78,8 +78,8 @@ func (s Source) findAgent(name string, l *Launch) (file string, data []byte, err
 	case err == nil && lerr == nil:
 		l.Warnings = append(l.Warnings, fmt.Sprintf("%s is ignored: %s has the same name", local, file))
 	case errors.Is(err, fs.ErrNotExist) && lerr == nil:
-		if !fi.Mode().IsRegular() {
-			return "", nil, fmt.Errorf("%s: an agent of a repository must be a plain file, not a link", local)
+		if err := s.checkLocal(name); err != nil {
+			return "", nil, err
 		}
 		file = local
 		data, err = read(file)
@@ -87,6 +87,26 @@ func (s Source) findAgent(name string, l *Launch) (file string, data []byte, err
 		return "", nil, fmt.Errorf("the agent %q does not exist: there is no %s%s", name, file, known(s.Home.Agents()))
 	}
 	return file, data, err
+}
+
+// checkLocal refuses an agent of the working directory whose path leads over a
+// link: a repository must not bring in what lies elsewhere on the host.
+func (s Source) checkLocal(name string) error {
+	path := s.Cwd
+	for _, elem := range []string{".bottle", "agents", name + ".md"} {
+		path = filepath.Join(path, elem)
+		fi, err := os.Lstat(path)
+		if err != nil {
+			return fmt.Errorf("cannot read the manifest: %w", err)
+		}
+		if elem == name+".md" && !fi.Mode().IsRegular() {
+			return fmt.Errorf("%s: an agent of a repository must be a plain file, not a link", path)
+		}
+		if elem != name+".md" && !fi.IsDir() {
+			return fmt.Errorf("%s: the agents of a repository must lie in plain directories, not behind a link", path)
+		}
+	}
+	return nil
 }
 
 // cwdIsHome reports whether .bottle of the working directory is the home.

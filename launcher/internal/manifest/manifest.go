@@ -103,10 +103,25 @@ func (b *Bottle) Hosts() []wire.AllowHost {
 	return out
 }
 
-// ResolveEnv gives the agent's environment its values. Getenv looks into the
-// host's environment.
+// Placeholder is what the agent sees instead of the token ref: a text that tells
+// what it is, and lets a client start that insists on having one.
+func Placeholder(ref string) string { return "bottle-placeholder-" + ref }
+
+// Placeholders are the token_refs of which the agent gets a placeholder: those
+// that the bottle's env does not set itself.
+func (b *Bottle) Placeholders() []string {
+	return slices.DeleteFunc(b.TokenRefs(), func(ref string) bool {
+		return slices.ContainsFunc(b.Env, func(v EnvVar) bool { return v.Name == ref })
+	})
+}
+
+// ResolveEnv gives the agent's environment its values. Lookup looks into the
+// host's environment, which gives no token away: the agent gets placeholders.
 func (b *Bottle) ResolveEnv(lookup func(string) (string, bool)) (map[string]string, error) {
 	out := map[string]string{}
+	for _, ref := range b.Placeholders() {
+		out[ref] = Placeholder(ref)
+	}
 	for _, v := range b.Env {
 		if v.From == "" {
 			out[v.Name] = v.Value
@@ -127,7 +142,7 @@ func (b *Bottle) MissingToken(ref, why string) error {
 	for i, r := range b.Routes {
 		if r.Auth != nil && r.Auth.TokenRef == ref {
 			return b.doc.Errorf(fmt.Sprintf("egress.routes[%d].auth.token_ref", i),
-				"the environment variable %s, the token for %s, %s; export it before the start", ref, r.Host, why)
+				"the environment variable %s, the token for %s, %s", ref, r.Host, why)
 		}
 	}
 	return fmt.Errorf("the environment variable %s %s", ref, why)

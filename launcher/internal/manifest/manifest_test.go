@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,6 +124,7 @@ func TestBottleRefusals(t *testing.T) {
 		"trust":            {"env: {SSL_CERT_FILE: x}", "set by the bottle itself"},
 		"trust off":        {"env: {NODE_TLS_REJECT_UNAUTHORIZED: '0'}", "set by the bottle itself"},
 		"asked":            {"env: {P: '?Password'}", "asked at launch"},
+		"token proxy":      {route("host: a.example\n      auth: {scheme: Bearer, token_ref: HTTPS_PROXY}"), "HTTPS_PROXY is set by the bottle itself"},
 		"env name":         {"env: {A-B: x}", "cannot name"},
 		"env NUL":          {`env: {A: "a\0b"}`, "NUL"},
 		"env token":        {"env: {A: '${TOK}'}\n" + route("host: a.example\n      auth: {scheme: Bearer, token_ref: TOK}"), "b.md:2:10: A would hand the agent the token TOK"},
@@ -177,12 +179,33 @@ func TestResolveEnvNamesTheMissingVariable(t *testing.T) {
 	}
 }
 
+func TestPlaceholders(t *testing.T) {
+	b, err := ParseBottle("b", "b.md", []byte(`---
+env: {OWN: mine, A: b}
+egress:
+  routes:
+    - {host: a.example, auth: {scheme: Bearer, token_ref: TOK}}
+    - {host: b.example, auth: {scheme: Bearer, token_ref: OWN}}
+---
+`), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := b.ResolveEnv(func(string) (string, bool) { return "the real one", true })
+	if err != nil || len(env) != 3 || env["TOK"] != "bottle-placeholder-TOK" || env["OWN"] != "mine" || env["A"] != "b" {
+		t.Errorf("got %v, %v", env, err)
+	}
+	if got := b.Placeholders(); !slices.Equal(got, []string{"TOK"}) {
+		t.Errorf("placeholders are %v", got)
+	}
+}
+
 func TestMissingToken(t *testing.T) {
 	b, err := ParseBottle("b", "b.md", []byte("---\negress:\n  routes:\n    - host: a.example\n      auth: {scheme: Bearer, token_ref: TOK}\n---\n"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := b.MissingToken("TOK", "is not set").Error(); got != "b.md:5:41: the environment variable TOK, the token for a.example, is not set; export it before the start" {
+	if got := b.MissingToken("TOK", "is not set").Error(); got != "b.md:5:41: the environment variable TOK, the token for a.example, is not set" {
 		t.Error(got)
 	}
 }
@@ -242,6 +265,28 @@ func TestLoad(t *testing.T) {
 	} {
 		if _, err := s.Load(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: want an error with %q, got %v", name, want, err)
+		}
+	}
+}
+
+// A link above the file leads out of the repository as well as the file itself
+// could.
+func TestLoadFollowsNoDirectoryLink(t *testing.T) {
+	for _, link := range []string{"cwd/.bottle", "cwd/.bottle/agents"} {
+		s := place(t, map[string]string{
+			"home/bottles/dev.md":   "---\n---\n",
+			"else/theirs.md":        "---\nbottle: dev\n---\nprivate\n",
+			"else/agents/theirs.md": "---\nbottle: dev\n---\nprivate\n",
+		})
+		path := filepath.Join(s.UserHome, link)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(filepath.Join(s.UserHome, "else"), path); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := s.Load("theirs"); err == nil || !strings.Contains(err.Error(), path+": the agents of a repository must lie in plain directories") {
+			t.Errorf("%s: %v, %v", link, l, err)
 		}
 	}
 }

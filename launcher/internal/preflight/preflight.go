@@ -44,15 +44,28 @@ func (s *Sheet) Write(w io.Writer) error {
 	row("bottle", "%s (%s)", b.Name, b.File)
 	s.routes(row)
 	s.pipelock(row)
-	if names := slices.Sorted(maps.Keys(s.Env)); len(names) > 0 {
-		row("env", "%s", strings.Join(names, ", "))
-	}
+	s.env(row)
 	s.host(row)
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	_, err := w.Write(buf.Bytes())
 	return err
+}
+
+// env names the agent's variables, and says which of them hold no token.
+func (s *Sheet) env(row rowFunc) {
+	placeholders := s.Launch.Bottle.Placeholders()
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
+		if slices.Contains(placeholders, name) {
+			name += " (placeholder)"
+		}
+		names = append(names, name)
+	}
+	if len(names) > 0 {
+		row("env", "%s", strings.Join(names, ", "))
+	}
 }
 
 type rowFunc func(head string, format string, args ...any)
