@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/bottlesuite/bottle/internal/policy"
@@ -18,9 +19,6 @@ const wholeBody = 256 << 10
 // admitBody judges a short body whole and replaces it by what was read; a long
 // one is judged as far as wholeBody and then watched while it is sent.
 func (s *service) admitBody(x *exchange, r *http.Request) *policy.Decision {
-	if r.Body == nil || r.ContentLength == 0 && len(r.Trailer) == 0 {
-		return nil
-	}
 	coding, ok := contentCoding(r.Header)
 	if !ok {
 		return refuse(policy.ReasonUnscannable, "The body's Content-Encoding cannot be read; send it plain or as gzip.")
@@ -28,9 +26,14 @@ func (s *service) admitBody(x *exchange, r *http.Request) *policy.Decision {
 	// The client was told to go on by the first read; upstream need not be asked.
 	r.Header.Del("Expect")
 
-	head, more, err := readHead(r.Body, r.ContentLength)
+	if coding != "" {
+		if err := x.room.add(decoderCost); err != nil {
+			return bodyDenial(err)
+		}
+	}
+	head, more, err := readHead(r.Body, r.ContentLength, &x.room)
 	if err != nil {
-		return refuse(policy.ReasonBadRequest, "The body ended early or is not well-formed.")
+		return bodyDenial(err)
 	}
 	if more {
 		return s.watchBody(r, x, head, coding)
@@ -51,17 +54,6 @@ func (s *service) admitBody(x *exchange, r *http.Request) *policy.Decision {
 		r.Body = http.NoBody
 	}
 	return nil
-}
-
-// readHead reads as much of a body as is judged whole, and says whether there
-// is more.
-func readHead(body io.Reader, length int64) (head []byte, more bool, err error) {
-	buf := new(bytes.Buffer)
-	if length > 0 {
-		buf.Grow(int(min(length, wholeBody)) + bytes.MinRead)
-	}
-	n, err := buf.ReadFrom(io.LimitReader(body, wholeBody+1))
-	return buf.Bytes(), n > wholeBody, err
 }
 
 // scanWhole judges a body that is at hand as a whole.
@@ -141,6 +133,10 @@ func bodyDenial(err error) *policy.Decision {
 	case errors.As(err, &l):
 		d := l.denied()
 		return &d
+	case errors.Is(err, errBusy):
+		return refuse(policy.ReasonOverloaded, "Too many bodies wait to be judged; try again later.")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refuse(policy.ReasonBadRequest, "The body came too slowly.")
 	case errors.Is(err, errUnscannable):
 		return refuse(policy.ReasonUnscannable, "The body cannot be decompressed within bounds, so it cannot be cleared to leave.")
 	}

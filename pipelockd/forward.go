@@ -67,6 +67,7 @@ func cleanTrailer(t http.Header) {
 		delete(t, name)
 	}
 	removeOurs(t)
+	removeOverrides(t)
 }
 
 // rewrite addresses the outgoing request to the destination that was judged and

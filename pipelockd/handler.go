@@ -19,17 +19,20 @@ import (
 // exchange is one request on its way through.
 type exchange struct {
 	destination
-	path    string // for people: masked, without the query
-	id      string
-	started time.Time
-	table   *table
-	allowed *wire.AllowHost
+	path string // for people: masked, without the query
+	// cleanPath is the path in its one spelling.
+	cleanPath string
+	id        string
+	started   time.Time
+	table     *table
+	allowed   *wire.AllowHost
 	// leak is a secret in the URL.
 	leak *leak
 	// exempt are the fields that egressd injected.
 	exempt   []string
 	decision policy.Decision
 	body     *meter.Body // nil until the destination is allowed
+	room     share       // for the body
 	// failure replaces the decision when what follows it fails. A body is
 	// scanned while the transport reads it, so it is set from there, too.
 	failure atomic.Pointer[policy.Decision]
@@ -56,9 +59,6 @@ func (x *exchange) shownHost() string { return masked(x.authority()) }
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{started: time.Now(), table: s.table.Load()}
 	d := s.judge(x, r)
-	if d.OK() {
-		d = s.recordable(d)
-	}
 	x.decision = d
 	if !d.OK() {
 		s.deny(w, x)
@@ -66,7 +66,14 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.body = &meter.Body{ReadCloser: r.Body}
 	r.Body = x.body
-	if denial := s.scanRequest(x, r); denial != nil {
+	x.room = share{of: s.bodies, ctx: r.Context()}
+	defer x.room.release()
+	if denial := s.scanRequest(w, x, r); denial != nil {
+		x.fail(*denial)
+		s.deny(w, x)
+		return
+	}
+	if denial := s.begin(x); denial != nil {
 		x.fail(*denial)
 		s.deny(w, x)
 		return
@@ -94,6 +101,9 @@ func (s *service) judge(x *exchange, r *http.Request) policy.Decision {
 	if err != nil && !errors.Is(err, relay.ErrAbsent) {
 		return *refuse(policy.ReasonRelayForged, "The request carries a relay header that egressd did not sign for it.")
 	}
+	if x.cleanPath, denial = judgePath(r.URL.EscapedPath(), r.URL.RawQuery); denial != nil {
+		return *denial
+	}
 	entry, d := x.table.allow.judge(x.destination)
 	if !d.OK() {
 		return d
@@ -104,6 +114,7 @@ func (s *service) judge(x *exchange, r *http.Request) policy.Decision {
 		return *denial
 	}
 	removeOurs(r.Header)
+	removeOverrides(r.Header)
 	return d
 }
 

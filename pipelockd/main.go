@@ -6,10 +6,11 @@
 //
 // A request passes these files in this order: front.go takes the CONNECT (or a
 // plain HTTP request), handler.go reads it and asks judge.go about its
-// destination, scan.go and body.go look for secrets (decode.go inside
-// compressed bodies), forward.go sends it on through upstream.go, websocket.go
-// watches what follows an upgrade, and record.go writes the audit line. What a
-// reload can change is in table.go.
+// destination and push.go whether it is a push, scan.go and body.go look for
+// secrets (decode.go inside compressed bodies) in the room that budget.go gives
+// them, forward.go sends it on through upstream.go, websocket.go watches what
+// follows an upgrade, and record.go writes the audit line. What a reload can
+// change is in table.go.
 package main
 
 import (

@@ -22,6 +22,18 @@ func (s *service) recordable(d policy.Decision) policy.Decision {
 	return d
 }
 
+// begin records that a request is about to be sent on, or says why it may not.
+func (s *service) begin(x *exchange) *policy.Decision {
+	e := x.entry(0)
+	e.Event, e.Decision = "begin", ""
+	err := s.audit.Require(e)
+	if err == nil {
+		return nil
+	}
+	s.log.Error("requests are denied until the audit log can be written", "error", err)
+	return refuse(policy.ReasonAuditUnavailable, "The decision could not be recorded, so nothing was sent.")
+}
+
 // record writes an audit line and counts the decision. When the line cannot be
 // written the log keeps it, and denies what comes next: see [audit.Log.Ready].
 func (s *service) record(e audit.Entry) {

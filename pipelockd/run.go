@@ -74,6 +74,9 @@ func check(c *wire.Pipelockd, method, rawURL string) (policy.Decision, error) {
 	if denial := d.read(u.Host, u.User != nil); denial != nil {
 		return *denial, nil
 	}
+	if _, denial := judgePath(u.EscapedPath(), u.RawQuery); denial != nil {
+		return *denial, nil
+	}
 	_, decision := list.judge(d)
 	if !decision.OK() {
 		return decision, nil

@@ -3,16 +3,23 @@ package main
 import (
 	"bytes"
 	"encoding/base64"
+	"iter"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/secretscan"
 )
 
-var scanner = secretscan.Default
+// scanner is for bodies and messages, fields for URLs and headers.
+var (
+	scanner = secretscan.Default
+	fields  = secretscan.Field
+)
 
 // leak is a secret that was about to leave.
 type leak struct {
@@ -34,27 +41,35 @@ func (l *leak) denied() policy.Decision {
 // maskedText stands for what may not be shown, because it holds a secret.
 const maskedText = "[masked]"
 
-// masked returns s, clipped, or a mask if there is a secret in it.
+// masked returns s as [clip] does, or a mask if there is a secret in it.
 func masked(s string) string {
-	if _, ok := scanner.FindEscaped([]byte(s)); ok {
+	if _, ok := fields.FindEscaped([]byte(s)); ok {
 		return maskedText
 	}
 	return clip(s)
 }
 
-// clip cuts s to what a log line should hold.
+// clip cuts s to what a log line should hold, and spells out what a terminal
+// could take for a command or show as something else.
 func clip(s string) string {
+	end := ""
 	if len(s) > 512 {
-		return s[:512] + "…"
+		s, end = s[:512], "…"
 	}
-	return s
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			quoted := strconv.QuoteToASCII(s)
+			return quoted[1:len(quoted)-1] + end
+		}
+	}
+	return s + end
 }
 
 // scanURL looks into a request's host and target, as they are and with their
 // percent-encoding taken off.
 func scanURL(host, target string) *leak {
 	for _, s := range []string{target, host, upperOf(host)} {
-		if f, ok := scanner.FindEscaped([]byte(s)); ok {
+		if f, ok := fields.FindEscaped([]byte(s)); ok {
 			return &leak{f, "url"}
 		}
 	}
@@ -90,19 +105,19 @@ func scanHeader(h http.Header, exempt []string, kind string) *leak {
 		}
 		for _, v := range values {
 			writeLine(buf, name, v)
-			if plain, ok := basic(v); ok {
-				writeLine(buf, name, plain)
+			for plain := range basic(v) {
+				writeLine(buf, name, strings.ReplaceAll(plain, "\n", " "))
 			}
 		}
 	}
-	f, ok := scanner.Find(buf.Bytes())
+	f, ok := fields.Find(buf.Bytes())
 	if !ok {
 		return nil
 	}
 	line := buf.Bytes()[bytes.LastIndexByte(buf.Bytes()[:f.Offset], '\n')+1:]
 	name, _, _ := bytes.Cut(line, []byte(": "))
-	where := kind + ":" + string(name)
-	if _, ok := scanner.Find(name); ok {
+	where := kind + ":" + clip(string(name))
+	if _, ok := fields.Find(name); ok {
 		where = kind + " name"
 	}
 	return &leak{f, where}
@@ -115,28 +130,70 @@ func writeLine(buf *bytes.Buffer, name, value string) {
 	buf.WriteByte('\n')
 }
 
-// basic decodes a Basic credential, the one place where base64 is the rule.
-func basic(value string) (string, bool) {
-	if len(value) < 6 || !strings.EqualFold(value[:6], "Basic ") {
-		return "", false
+// basic decodes Basic credentials, the one place where base64 is the rule,
+// wherever they stand in a value and whichever base64 they are in.
+func basic(value string) iter.Seq[string] {
+	const scheme = "basic"
+	return func(yield func(string) bool) {
+		for rest := value; ; rest = rest[1:] {
+			rest = rest[max(0, strings.IndexAny(rest, "bB")):]
+			if len(rest) <= len(scheme) {
+				return
+			}
+			if !strings.EqualFold(rest[:len(scheme)], scheme) || !blank(rest[len(scheme)]) {
+				continue
+			}
+			text := strings.TrimLeft(rest[len(scheme):], " \t")
+			if end := strings.IndexFunc(text, notBase64); end >= 0 {
+				text = text[:end]
+			}
+			text = toStandard.Replace(text)
+			if len(text)%4 == 1 {
+				text = text[:len(text)-1]
+			}
+			plain, _ := base64.RawStdEncoding.DecodeString(text)
+			if len(plain) > 0 && !yield(string(plain)) {
+				return
+			}
+		}
 	}
-	plain, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value[6:]))
-	return string(plain), err == nil
+}
+
+// toStandard turns base64url into base64.
+var toStandard = strings.NewReplacer("-", "+", "_", "/")
+
+func blank(c byte) bool { return c == ' ' || c == '\t' }
+
+func notBase64(c rune) bool {
+	return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("+/-_", c))
 }
 
 // scanRequest clears a request to leave, as far as that can be told before it
 // is sent; the rest of a long body is watched on its way.
-func (s *service) scanRequest(x *exchange, r *http.Request) *policy.Decision {
+func (s *service) scanRequest(w http.ResponseWriter, x *exchange, r *http.Request) *policy.Decision {
 	l := x.leak
 	if l == nil {
 		l = scanHeader(r.Header, x.exempt, "header")
 	}
-	if f, ok := scanner.Find([]byte(r.Method)); l == nil && ok {
+	if f, ok := fields.Find([]byte(r.Method)); l == nil && ok {
 		l = &leak{f, "method"}
 	}
 	if l != nil {
 		d := l.denied()
 		return &d
 	}
-	return s.admitBody(x, r)
+	if r.Body == nil || r.ContentLength == 0 && len(r.Trailer) == 0 {
+		return judgeLFS(x, r)
+	}
+	// A writer without deadlines is not one of a network's.
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(s.headTime))
+	if denial := s.admitBody(x, r); denial != nil {
+		return denial
+	}
+	if denial := judgeLFS(x, r); denial != nil {
+		return denial
+	}
+	_ = rc.SetReadDeadline(time.Time{})
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http/httputil"
 	"sync/atomic"
+	"time"
 
 	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/daemon"
@@ -30,6 +31,8 @@ type service struct {
 	tunnels  *mitm.Server
 	port     *mitm.Port
 	names    *dnsanswer.Server // nil without a dns section
+	bodies   *budget
+	headTime time.Duration // for the part of a body that is judged first
 }
 
 func newService(c *wire.Pipelockd, env daemon.Env) (daemon.Service[wire.Pipelockd], error) {
@@ -53,6 +56,7 @@ func newService(c *wire.Pipelockd, env daemon.Env) (daemon.Service[wire.Pipelock
 func prepare(c *wire.Pipelockd, env daemon.Env) (*service, error) {
 	s := &service{
 		config: *c, log: env.Log, audit: env.Audit,
+		bodies: newBudget(budgetSize, patience), headTime: headTime,
 		errorLog: slog.NewLogLogger(env.Log.Handler(), slog.LevelDebug),
 	}
 	t, err := newTable(c)

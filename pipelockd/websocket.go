@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/secretscan"
@@ -23,6 +24,7 @@ type frameConn struct {
 	message *secretscan.Window // the data message in progress
 	control *secretscan.Window // the control frame in progress
 	pending []segment          // parsed, not yet cleared
+	waiting [2]int             // bytes of payload in pending, of messages and of control frames
 	out     []byte             // cleared, not yet read
 	inData  bool               // a fragmented message is open
 
@@ -30,7 +32,12 @@ type frameConn struct {
 	left   uint64 // payload of the frame that is still to come
 	offset uint64 // in the payload, for the mask
 	err    error
+	closed atomic.Bool
 }
+
+// maxPending bounds the segments that wait for a window. Frames of a byte or
+// none, thousands of them, are an attack.
+const maxPending = 1024
 
 // segment is a run of bytes in the order of the wire: a frame's header, which
 // waits only for its predecessors, or payload, which waits for the scan.
@@ -64,6 +71,12 @@ func (f *frameConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// Close implements [net.Conn]. What has come and was not read yet is dropped.
+func (f *frameConn) Close() error {
+	f.closed.Store(true)
+	return f.Conn.Close()
+}
+
 func (f *frameConn) note(err error) {
 	var l *leak
 	if errors.As(err, &l) {
@@ -77,6 +90,12 @@ var errFrame = errors.New("a WebSocket frame that breaks the protocol")
 
 // step reads a header, or a piece of a payload, and releases what it can.
 func (f *frameConn) step() error {
+	if f.closed.Load() {
+		return net.ErrClosed
+	}
+	if len(f.pending) > maxPending {
+		return errFrame
+	}
 	if f.left == 0 {
 		if err := f.header(); err != nil {
 			return err
@@ -154,7 +173,19 @@ func (f *frameConn) payload() error {
 	f.offset += n
 	f.window().Write(plain)
 	f.pending = append(f.pending, segment{raw: raw, payload: true, control: f.frame.control})
-	return f.release(f.left == 0 && f.frame.final)
+	f.waiting[lane(f.frame.control)] += len(raw)
+	if f.left == 0 {
+		return nil // endFrame releases
+	}
+	return f.release(false)
+}
+
+// lane is the index of waiting.
+func lane(control bool) int {
+	if control {
+		return 1
+	}
+	return 0
 }
 
 func (f *frameConn) window() *secretscan.Window {
@@ -181,19 +212,13 @@ func (f *frameConn) release(final bool) error {
 		return &leak{found.Finding, "websocket"}
 	}
 	// What a window holds is the tail of the payload bytes that wait.
-	held := map[bool]int{false: f.message.Held(), true: f.control.Held()}
-	waiting := map[bool]int{}
-	for _, s := range f.pending {
-		if s.payload {
-			waiting[s.control] += len(s.raw)
-		}
-	}
+	held := [2]int{f.message.Held(), f.control.Held()}
 	for len(f.pending) > 0 {
 		s := &f.pending[0]
 		n := len(s.raw)
 		if s.payload {
-			n = min(n, waiting[s.control]-held[s.control])
-			waiting[s.control] -= n
+			n = min(n, f.waiting[lane(s.control)]-held[lane(s.control)])
+			f.waiting[lane(s.control)] -= n
 		}
 		f.out = append(f.out, s.raw[:n]...)
 		if s.raw = s.raw[n:]; len(s.raw) > 0 {

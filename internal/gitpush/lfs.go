@@ -53,6 +53,9 @@ func isUpload(body []byte) bool {
 			OID string `json:"oid"`
 		} `json:"objects"`
 	}
+	if len(body) > maxBatch { // cut off, so looked at as text
+		return bytes.Contains(body, []byte(`"upload"`)) && bytes.Contains(body, []byte(`"oid"`))
+	}
 	return json.Unmarshal(body, &batch) == nil && !isDownload(body) && len(batch.Objects) > 0 && batch.Objects[0].OID != ""
 }
 

@@ -3,6 +3,9 @@ package mitm
 import (
 	"net/http"
 	"time"
+
+	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/wire"
 )
 
 const (
@@ -32,7 +35,8 @@ func (b bounded) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		case <-wait.C:
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, "the proxy is serving as many requests as it can", http.StatusServiceUnavailable)
+			d := policy.Denied(policy.ReasonOverloaded, "", "The proxy is serving as many requests as it can; try again later.")
+			wire.NewProblem(d, "", r.Method, r.Host, "").Write(w)
 			return
 		}
 	}

@@ -34,6 +34,7 @@ const (
 	ReasonUpstreamUntrusted   Reason = "upstream_untrusted" // the upstream's certificate does not verify
 	ReasonAuditUnavailable    Reason = "audit_unavailable"  // the decision cannot be recorded
 	ReasonNameNotAnswered     Reason = "name_not_answered"  // a DNS name outside the bottle
+	ReasonOverloaded          Reason = "overloaded"         // a proxy is holding as much as it can
 )
 
 // Reasons lists every reason with one sentence that explains it to a reader of
@@ -62,5 +63,6 @@ var Reasons = []struct {
 	{ReasonUpstreamUnreachable, "The upstream did not answer."},
 	{ReasonUpstreamUntrusted, "The upstream's certificate does not verify against the roots that the bottle trusts."},
 	{ReasonAuditUnavailable, "The decision could not be recorded, so nothing was sent."},
+	{ReasonOverloaded, "The proxy is serving or holding as much as it can; try again later."},
 	{ReasonNameNotAnswered, "The name is outside the bottle; the guest resolves sidecar names only."},
 }

@@ -18,11 +18,23 @@
 // False positives break builds and conversations, so shapes are exact: the body
 // of a token is checked for alphabet and length, placeholders such as
 // ghp_xxxxxxxx pass, an access key id that scopes a signed URL passes, and a
-// short literal in the middle of a long run of base64 is chance.
+// literal of a few bytes in the middle of a kibibyte of base64 is chance, unless
+// its token proves itself by a checksum or the like.
 package secretscan
 
 // Verdict is what a rule makes of a candidate.
 type Verdict int
+
+// not turns the answer of a question into that of its opposite.
+func (v Verdict) not() Verdict {
+	switch v {
+	case No:
+		return Yes
+	case Yes:
+		return No
+	}
+	return v
+}
 
 // The verdicts.
 const (
@@ -37,6 +49,8 @@ type Candidate struct {
 	Data []byte
 	// Start is where the literal begins, Body where it ends.
 	Start, Body int
+	// Field says that Data is a URL or a header, where no encoded file is.
+	Field bool
 	// Final says that nothing follows Data. Otherwise a check that runs into
 	// the end answers More.
 	Final bool
@@ -55,8 +69,8 @@ type Rule struct {
 
 // Bounds of what a check may look at.
 const (
-	Context  = 320  // before a candidate
-	MaxReach = 1024 // from its start on
+	Context  = 2048 // before a candidate
+	MaxReach = 2304 // from its start on
 )
 
 // Finding says which rule matched and where.
@@ -70,14 +84,15 @@ type Finding struct {
 // Scanner looks for secrets. It is immutable and safe for concurrent use.
 type Scanner struct {
 	rules   []Rule
-	filter  prefilter
+	filter  *prefilter
 	literal []literal
+	field   bool
 }
 
 // New builds a scanner. It panics on a rule without a check or with a literal
 // shorter than two bytes, because rules are part of the program.
 func New(rules []Rule) *Scanner {
-	s := &Scanner{rules: rules}
+	s := &Scanner{rules: rules, filter: new(prefilter)}
 	for i, r := range rules {
 		if r.Name == "" || r.Check == nil || len(r.Literals) == 0 {
 			panic("secretscan: a rule needs a name, a check and a literal: " + r.Name)
@@ -93,8 +108,18 @@ func New(rules []Rule) *Scanner {
 	return s
 }
 
-// Default is the scanner with the rules of [Rules].
-var Default = New(Rules())
+// Default is the scanner with the rules of [Rules], for bodies. Field is the
+// same for URLs and headers, where hardly anything passes for chance.
+var (
+	Default = New(Rules())
+	Field   = Default.forFields()
+)
+
+func (s *Scanner) forFields() *Scanner {
+	f := *s
+	f.field = true
+	return &f
+}
 
 // Find returns the first secret in b.
 func (s *Scanner) Find(b []byte) (Finding, bool) {
@@ -104,10 +129,11 @@ func (s *Scanner) Find(b []byte) (Finding, bool) {
 
 // scan judges the candidates that start at from or later. It returns the first
 // secret; else the position before which everything is decided, which is len(b)
-// unless a candidate or a literal is cut off by the end of b.
+// unless a candidate or a literal is cut off by the end of b. What begins after
+// an undecided candidate is judged when that one is.
 func (s *Scanner) scan(b []byte, from int, final bool) (decided int, f Finding, found bool) {
 	decided = len(b)
-	for i := from; ; i++ {
+	for i := from; i < decided+maxLiteral; i++ {
 		i = s.filter.next(b, i)
 		if i < 0 {
 			break
@@ -115,10 +141,11 @@ func (s *Scanner) scan(b []byte, from int, final bool) (decided int, f Finding, 
 		for _, n := range s.filter.bucket(b[i], b[i+1]) {
 			l := &s.literal[n]
 			start := i - l.anchor
-			if start < from || !hasAt(b, start, l.text) {
+			if start < from || start > decided || !hasAt(b, start, l.text) {
 				continue
 			}
-			switch s.rules[l.rule].Check(Candidate{Data: b, Start: start, Body: start + len(l.text), Final: final}) {
+			c := Candidate{Data: b, Start: start, Body: start + len(l.text), Field: s.field, Final: final}
+			switch s.rules[l.rule].Check(c) {
 			case Yes:
 				return 0, Finding{Rule: s.rules[l.rule].Name, Offset: start, Masked: l.text + "…"}, true
 			case More:

@@ -30,32 +30,37 @@ var (
 	lowHexSet = chars("a-f", "0-9")
 	base32Set = chars("A-Z", "2-7")
 	base64Set = chars("a-z", "A-Z", "0-9", "+/")
-	encoded   = chars("a-z", "A-Z", "0-9", "+/_-=") // any base64
+	encoded   = chars("a-z", "A-Z", "0-9", "+/_-") // any base64
 	bech32Set = chars("A-Z", "0-9")
 )
 
 // token is the shape of most credentials: a literal, then so many bytes of an
-// alphabet.
+// alphabet. What stands to the left does not matter, and more may follow: a
+// letter in front, or an escape's ("\nhf_…"), must not hide a token.
 type token struct {
 	set *set
-	// min is how many bytes make a token; more may follow.
+	// min is how many bytes make a token.
 	min int
-	// exact refuses a longer run of the alphabet.
-	exact bool
-	// left wants the literal at the beginning of a word.
-	left bool
-	// short marks a literal that random base64 hits now and then.
-	short bool
+	// run, if not zero, is for literals so short that random base64 holds one
+	// now and then: within a run of so many bytes of it a match is chance.
+	run int
+	// strong tells a real token's body even from chance.
+	strong func([]byte) bool
 	// valid judges the body's first min bytes; random, if nil.
 	valid func([]byte) bool
 	// except judges the surroundings of what is otherwise a finding.
 	except func(c Candidate, end int) Verdict
 }
 
+// Runs by the length of a literal. Random base64 holds any one of three bytes
+// once in 256 KiB, one of four in 16 MiB, one of five in 1 GiB.
+const (
+	run3 = 256
+	run4 = 1024
+	run5 = 2048
+)
+
 func (t token) check(c Candidate) Verdict {
-	if t.left && c.Start > 0 && alnum[c.Data[c.Start-1]] {
-		return No
-	}
 	end := c.Body + t.min
 	for i := c.Body; i < end; i++ {
 		if i >= len(c.Data) {
@@ -65,24 +70,17 @@ func (t token) check(c Candidate) Verdict {
 			return No
 		}
 	}
-	if t.exact {
-		if end >= len(c.Data) && !c.Final {
-			return More
-		}
-		if end < len(c.Data) && t.set[c.Data[end]] {
-			return No
-		}
-	}
+	body := c.Data[c.Body:end]
 	valid := t.valid
 	if valid == nil {
 		valid = random
 	}
-	if !valid(c.Data[c.Body:end]) {
+	if !valid(body) {
 		return No
 	}
-	if t.short {
-		if v := embedded(c, end); v != Yes {
-			return v
+	if t.run != 0 && (t.strong == nil || !t.strong(body)) {
+		if v := c.byChance(end, t.run); v != No {
+			return v.not()
 		}
 	}
 	if t.except != nil {
@@ -127,56 +125,66 @@ func filled(body []byte) bool {
 
 // mixed wants small letters, capitals and digits, as random base62 has them.
 func mixed(body []byte) bool {
-	var lower, upper, digit bool
+	var n census
 	for _, ch := range body {
-		lower = lower || 'a' <= ch && ch <= 'z'
-		upper = upper || 'A' <= ch && ch <= 'Z'
-		digit = digit || '0' <= ch && ch <= '9'
+		n.add(ch)
 	}
-	return lower && upper && digit && filled(body)
+	return n.lower > 0 && n.upper > 0 && n.digit > 0 && filled(body)
 }
 
-// How much encoded data must surround a candidate for it to be chance.
-const (
-	runBefore = 64
-	runAfter  = 8
-)
+// hexadecimal wants letters and digits, as random hexadecimal digits have them.
+func hexadecimal(body []byte) bool {
+	var n census
+	for _, ch := range body {
+		n.add(ch)
+	}
+	return n.lower > 0 && n.digit > 0 && filled(body)
+}
 
-// embedded answers No for a candidate in the middle of a run of base64 or
-// base64url: both sides go on in the alphabet, and what goes before looks
+// byChance answers Yes for a candidate in the middle of a long run of base64 or
+// base64url: both sides go on in the alphabet, together for run bytes, and look
 // random.
-func embedded(c Candidate, end int) Verdict {
-	if c.Start < runBefore {
-		return Yes
+func (c Candidate) byChance(end, run int) Verdict {
+	if c.Field && run > run3 {
+		return No // a field is too short for chance, except for that of a long signature
 	}
-	var upper, lower, digit int
-	for _, ch := range c.Data[c.Start-runBefore : c.Start] {
-		switch {
-		case !encoded[ch]:
-			return Yes
-		case 'a' <= ch && ch <= 'z':
-			lower++
-		case 'A' <= ch && ch <= 'Z':
-			upper++
-		case '0' <= ch && ch <= '9':
-			digit++
-		}
+	var seen census
+	before := 0
+	for ; before < run && before < c.Start && encoded[c.Data[c.Start-1-before]]; before++ {
+		seen.add(c.Data[c.Start-1-before])
 	}
-	if upper < runBefore/8 || digit < runBefore/32 || lower < runBefore/8 && lower > 0 {
-		return Yes // a path, a slug, filler
+	if before == 0 {
+		return No
 	}
-	for i := end; i < end+runAfter; i++ {
+	want := max(1, run-before)
+	for i := end; i < end+want; i++ {
 		if i >= len(c.Data) {
-			if c.Final {
-				return Yes
-			}
-			return More
+			return c.ranOut()
 		}
 		if !encoded[c.Data[i]] {
-			return Yes
+			return No
 		}
+		seen.add(c.Data[i])
 	}
-	return No
+	n := before + want
+	if seen.upper < n/8 || seen.lower < n/8 || seen.digit < n/32 {
+		return No // a path, a slug, filler
+	}
+	return Yes
+}
+
+// census counts bytes by class.
+type census struct{ lower, upper, digit int }
+
+func (n *census) add(ch byte) {
+	switch {
+	case 'a' <= ch && ch <= 'z':
+		n.lower++
+	case 'A' <= ch && ch <= 'Z':
+		n.upper++
+	case '0' <= ch && ch <= '9':
+		n.digit++
+	}
 }
 
 // signature passes an access key id that scopes a request signature: it names

@@ -77,9 +77,10 @@ func (s *Scanner) NewReader(src io.Reader) *Reader {
 }
 
 // Prime hands over the beginning of the stream, which was read already, and
-// judges it. It returns a [*Found] if a secret stands in it.
+// judges it. The reader keeps the slice. It returns a [*Found] if a secret
+// stands in it.
 func (r *Reader) Prime(head []byte) error {
-	r.w.Write(head)
+	r.w.buf = head
 	clean, found := r.w.Clean(false)
 	if found != nil {
 		r.err = found

@@ -39,7 +39,7 @@ type Ask struct {
 }
 
 // NewProblem describes a denied request. Status is 403, except for the reasons
-// that are the upstream's fault (502) or a broken request (400).
+// that are the upstream's fault (502) or the proxy's load (503).
 func NewProblem(d policy.Decision, requestID, method, host, path string) Problem {
 	p := Problem{
 		Type: "about:blank", Title: "Denied by the bottle", Status: http.StatusForbidden,
@@ -49,6 +49,8 @@ func NewProblem(d policy.Decision, requestID, method, host, path string) Problem
 	switch d.Reason {
 	case policy.ReasonUpstreamUnreachable, policy.ReasonUpstreamUntrusted:
 		p.Title, p.Status = "Upstream failed", http.StatusBadGateway
+	case policy.ReasonOverloaded:
+		p.Title, p.Status = "The proxy is busy", http.StatusServiceUnavailable
 	}
 	if d.Rule != "" {
 		p.Rule = &d.Rule
