@@ -44,8 +44,11 @@ start_engine() {
 	fi
 	# A package's own start script, or another shell, may be starting it now.
 	if pidof dockerd >/dev/null; then return; fi
-	# dockerd refuses to start over the pid file of an engine that was killed.
+	# dockerd refuses to start over the pid file of an engine that was killed, and
+	# waits in vain for a containerd whose pid file names a dead process that
+	# nobody has reaped.
 	rm -f /var/run/docker.pid
+	if ! pidof containerd >/dev/null; then rm -f /var/run/docker/containerd/containerd.pid; fi
 	setsid nohup dockerd >"$engine_log" 2>&1 </dev/null &
 	say "started dockerd, pid $!, log $engine_log"
 }
