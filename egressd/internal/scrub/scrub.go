@@ -47,9 +47,10 @@ type Set struct {
 	buffers sync.Pool
 }
 
-// needle is one spelling.
+// needle is one spelling, with what stands in its place and itself in lower
+// case.
 type needle struct {
-	text, mask string
+	text, mask, lower string
 }
 
 // NewSet prepares the spellings of secrets.
@@ -74,6 +75,7 @@ func (s *Set) add(n needle) {
 	k := pair(n.text[0], n.text[1])
 	s.pairs[k>>6] |= 1 << (k & 63)
 	i := len(s.needles)
+	n.lower = strings.ToLower(n.text)
 	s.needles = append(s.needles, n)
 	b := append(s.buckets[k], i)
 	for j := len(b) - 1; j > 0 && len(s.needles[b[j]].text) > len(s.needles[b[j-1]].text); j-- {
@@ -109,7 +111,7 @@ func (s *Set) Holds(v string) bool {
 	}
 	v = strings.ToLower(v)
 	for i := range s.needles {
-		if strings.Contains(v, strings.ToLower(s.needles[i].text)) {
+		if strings.Contains(v, s.needles[i].lower) {
 			return true
 		}
 	}

@@ -19,10 +19,10 @@ func spellings(s Secret) []needle {
 	var out []needle
 	add := func(text string) {
 		if len(text) >= MinLength {
-			out = append(out, needle{text, strings.Repeat(filler, len(text))})
+			out = append(out, needle{text: text, mask: strings.Repeat(filler, len(text))})
 		}
 	}
-	out = append(out, needle{v, plainMask(s.Name, len(v))})
+	out = append(out, needle{text: v, mask: plainMask(s.Name, len(v))})
 	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		for phase := range 3 {
 			add(phased(enc, v, phase))
