@@ -23,7 +23,9 @@ func watch(ctx context.Context, file, sum string, reload func()) {
 	defer signal.Stop(hup)
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	last, _ := os.Stat(file)
+	// Unknown at first: the file may have changed since it was loaded, so the
+	// first tick compares contents.
+	var last os.FileInfo
 	for {
 		select {
 		case <-ctx.Done():
