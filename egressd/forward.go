@@ -7,8 +7,10 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync/atomic"
+	"time"
 
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
+	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/gitpush"
 	"github.com/bottlesuite/bottle/internal/meter"
 	"github.com/bottlesuite/bottle/internal/mitm"
@@ -33,20 +35,17 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if d.OK() && gitpush.RefuseLFS(r, rd.path) {
 		d = policy.Denied(policy.ReasonGitPush, "", gitpush.Detail)
 	}
-	if d.OK() {
-		begin := started.entry(rd, policy.Decision{Rule: d.Rule}, 0)
-		begin.Event = "begin"
-		if err := s.audit.Require(begin); err != nil {
-			s.log.Error("requests are denied until the audit log can be written", "error", err)
-			d = policy.Denied(policy.ReasonAuditUnavailable, d.Rule, "The decision could not be recorded, so nothing was sent.")
-		}
-	}
 	if !d.OK() {
 		s.deny(w, started, rd, d)
 		return
 	}
+	line := started.entry(rd, d, 0)
+	if denial := s.Begin(line); denial != nil {
+		s.deny(w, started, rd, *denial)
+		return
+	}
 	s.forward(w, r, &exchange{
-		reading: rd, decision: d, route: route, started: started,
+		reading: rd, decision: d, route: route, started: started, line: line,
 		credentials: p.credentials, scrub: p.scrubSet(route),
 	})
 }
@@ -86,6 +85,7 @@ type exchange struct {
 	route       *wire.Route
 	credentials credentials
 	started     start
+	line        audit.Entry // what is recorded at the end, as far as it is known
 	// failure replaces the decision when the exchange fails.
 	failure *policy.Decision
 	// scrub is what the response is scrubbed of, echoes how often it was.
@@ -106,7 +106,12 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 		r.Body = http.MaxBytesReader(counted, body, int64(x.route.Limits.MaxRequestBytes))
 	}
 	defer func() {
-		s.recordExchange(x, counted.Status, body.Bytes(), counted.Bytes)
+		e := x.line
+		d, detail := x.outcome()
+		e.Decision, e.Reason, e.Rule, e.Detail = d.Verdict, d.Reason, d.Rule, detail
+		e.Status, e.BytesIn, e.BytesOut = counted.Status, body.Bytes(), counted.Bytes
+		e.Duration = time.Since(x.started.at)
+		s.Record(e)
 	}()
 	s.proxy.ServeHTTP(counted, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 }
@@ -189,6 +194,6 @@ func (s *service) failed(w http.ResponseWriter, r *http.Request, err error) {
 func (s *service) deny(w http.ResponseWriter, started start, rd reading, d policy.Decision) {
 	p := wire.NewProblem(d, started.id, rd.method, rd.authority(), rd.path)
 	p.Ask = ask(d, rd)
-	s.record(started.entry(rd, d, p.Status))
+	s.Record(started.entry(rd, d, p.Status))
 	p.Write(w)
 }

@@ -56,7 +56,7 @@ func (s *service) connect(_ string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectActi
 		d = policy.Denied(policy.ReasonHostNotAllowed, "", "No route allows "+net.JoinHostPort(host, port)+".")
 	}
 	if d.OK() {
-		s.counters.Add("tunnels", 1)
+		s.Count("tunnels")
 		t := mitm.Tunnel{Host: host, Port: port}
 		return &goproxy.ConnectAction{Action: goproxy.ConnectHijack, Hijack: func(_ *http.Request, c net.Conn, _ *goproxy.ProxyCtx) {
 			s.tunnels.Accept(c, t)
@@ -69,7 +69,7 @@ func (s *service) connect(_ string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectActi
 // refuseConnect records a refused tunnel and builds its response.
 func (s *service) refuseConnect(d policy.Decision, authority, host, port string) *http.Response {
 	id := audit.NewRequestID()
-	s.record(audit.Entry{
+	s.Record(audit.Entry{
 		Event: "connect", Decision: d.Verdict, Reason: d.Reason, Detail: d.Detail,
 		Method: http.MethodConnect, Host: masked(clip(authority)), Status: http.StatusForbidden, RequestID: id,
 	})
@@ -82,7 +82,7 @@ func (s *service) refuseConnect(d policy.Decision, authority, host, port string)
 
 // serverNameRefused records a handshake for another host than the tunnel's.
 func (s *service) serverNameRefused(t mitm.Tunnel, serverName string) {
-	s.record(audit.Entry{
+	s.Record(audit.Entry{
 		Event: "tls", Decision: policy.Deny, Reason: policy.ReasonAuthorityMismatch,
 		Detail: "TLS server name " + strconv.QuoteToASCII(clip(serverName)), Host: t.Authority(),
 		Method: http.MethodConnect, RequestID: audit.NewRequestID(),

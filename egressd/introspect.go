@@ -43,5 +43,5 @@ func (s *service) introspect(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/yaml")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(body) // a client that is gone needs no answer
-	s.record(started.entry(rd, d, http.StatusOK))
+	s.Record(started.entry(rd, d, http.StatusOK))
 }

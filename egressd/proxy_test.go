@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/bottlesuite/bottle/internal/audit"
+	"github.com/bottlesuite/bottle/internal/daemon"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/testkit"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -162,7 +164,7 @@ func TestFullDiskSendsNothing(t *testing.T) {
 	if err != nil {
 		t.Skip("this system has no /dev/full:", err)
 	}
-	c.service.audit = full
+	c.service.Recorder = daemon.NewRecorder(daemon.Env{Log: slog.New(slog.DiscardHandler), Audit: full})
 	resp, err := c.client(t, false).Get(c.url("api.example", "/v1/x"))
 	if err != nil {
 		t.Fatal(err)

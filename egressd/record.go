@@ -38,25 +38,3 @@ func masked(s string) string {
 	}
 	return s
 }
-
-// recordExchange records an allowed request when it has ended.
-func (s *service) recordExchange(x *exchange, status int, in, out int64) {
-	d, detail := x.outcome()
-	e := x.started.entry(x.reading, d, status)
-	e.Detail = detail
-	e.BytesIn, e.BytesOut = in, out
-	s.record(e)
-}
-
-// record writes an audit line and counts the decision. When the line cannot be
-// written the log keeps it, and denies what comes next: see [audit.Log.Ready].
-func (s *service) record(e audit.Entry) {
-	name := string(e.Decision)
-	if e.Reason != "" {
-		name += ":" + string(e.Reason)
-	}
-	s.counters.Add(name, 1)
-	if err := s.audit.Write(e); err != nil {
-		s.log.Error("an audit line is waiting to be written", "error", err)
-	}
-}

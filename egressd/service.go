@@ -34,11 +34,9 @@ type policyInForce struct {
 
 // service is a running egressd.
 type service struct {
+	*daemon.Recorder
 	config    wire.Egressd
-	log       *slog.Logger
 	errorLog  *log.Logger
-	audit     *audit.Log
-	counters  daemon.Counters
 	policy    atomic.Pointer[policyInForce]
 	relayKey  *relay.Key
 	transport http.RoundTripper
@@ -49,7 +47,7 @@ type service struct {
 }
 
 func newService(c *wire.Egressd, env daemon.Env) (daemon.Service[wire.Egressd], error) {
-	s := &service{config: *c, log: env.Log, audit: env.Audit, errorLog: slog.NewLogLogger(env.Log.Handler(), slog.LevelDebug)}
+	s := &service{config: *c, Recorder: daemon.NewRecorder(env), errorLog: slog.NewLogLogger(env.Log.Handler(), slog.LevelDebug)}
 	p, err := loadPolicy(c)
 	if err != nil {
 		return nil, err
@@ -122,9 +120,6 @@ func (s *service) Reload(c *wire.Egressd) error {
 	return nil
 }
 
-// Counters implements [daemon.Service].
-func (s *service) Counters() map[string]uint64 { return s.counters.Snapshot() }
-
 // Serve works until ctx ends.
 func (s *service) Serve(ctx context.Context) error {
 	if s.names == nil {
@@ -135,7 +130,7 @@ func (s *service) Serve(ctx context.Context) error {
 
 // recordName records a DNS question that was answered with NXDOMAIN.
 func (s *service) recordName(name, qtype string) {
-	s.record(audit.Entry{
+	s.Record(audit.Entry{
 		Event: "dns", Decision: policy.Deny, Reason: policy.ReasonNameNotAnswered,
 		Method: qtype, Host: masked(clip(name)), RequestID: audit.NewRequestID(),
 	})

@@ -22,7 +22,7 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 		counted.hijack = func(c net.Conn, rw *bufio.ReadWriter) net.Conn {
 			upgraded = true
 			// A tunnel may live for days; its line should not wait for its end.
-			s.record(x.entry(http.StatusSwitchingProtocols))
+			s.Record(x.entry(http.StatusSwitchingProtocols))
 			return newFrameConn(c, rw.Reader, x)
 		}
 	}
@@ -32,7 +32,7 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 		}
 		e := x.entry(counted.Status)
 		e.BytesOut = counted.Bytes
-		s.record(e)
+		s.Record(e)
 	}()
 	s.proxy.ServeHTTP(counted, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 }

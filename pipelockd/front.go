@@ -50,18 +50,19 @@ func (s *service) connect(_ string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectActi
 		_, decision = s.table.Load().allow.judge(d)
 	}
 	id := audit.NewRequestID()
+	line := func(status int) audit.Entry {
+		return audit.Entry{
+			Event: "connect", Decision: decision.Verdict, Reason: decision.Reason, Rule: decision.Rule, Detail: decision.Detail,
+			Method: http.MethodConnect, Host: masked(authority), Status: status, RequestID: id,
+		}
+	}
 	if decision.OK() {
-		decision = s.recordable(decision)
+		if denial := s.Require(line(http.StatusOK)); denial != nil {
+			decision = *denial
+		}
 	}
-	status := http.StatusOK
 	if !decision.OK() {
-		status = http.StatusForbidden
-	}
-	s.record(audit.Entry{
-		Event: "connect", Decision: decision.Verdict, Reason: decision.Reason, Rule: decision.Rule, Detail: decision.Detail,
-		Method: http.MethodConnect, Host: masked(authority), Status: status, RequestID: id,
-	})
-	if !decision.OK() {
+		s.Record(line(http.StatusForbidden))
 		ctx.Resp = wire.NewProblem(decision, id, http.MethodConnect, masked(authority), "").Response()
 		return goproxy.RejectConnect, authority
 	}
@@ -73,7 +74,7 @@ func (s *service) connect(_ string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectActi
 
 // serverNameRefused records a handshake for another host than the tunnel's.
 func (s *service) serverNameRefused(t mitm.Tunnel, serverName string) {
-	s.record(audit.Entry{
+	s.Record(audit.Entry{
 		Event: "tls", Decision: policy.Deny, Reason: policy.ReasonAuthorityMismatch,
 		Detail: "TLS server name " + strconv.QuoteToASCII(masked(serverName)), Host: t.Authority(),
 		Method: http.MethodConnect, RequestID: audit.NewRequestID(),

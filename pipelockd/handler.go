@@ -73,7 +73,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.deny(w, x)
 		return
 	}
-	if denial := s.begin(x); denial != nil {
+	if denial := s.Begin(x.entry(0)); denial != nil {
 		x.fail(*denial)
 		s.deny(w, x)
 		return
@@ -167,6 +167,6 @@ func judgeUpgrade(r *http.Request, entry *wire.AllowHost) *policy.Decision {
 func (s *service) deny(w http.ResponseWriter, x *exchange) {
 	d := x.outcome()
 	p := wire.NewProblem(d, x.id, x.method, x.shownHost(), x.path)
-	s.record(x.entry(p.Status))
+	s.Record(x.entry(p.Status))
 	p.Write(w)
 }

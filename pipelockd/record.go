@@ -12,41 +12,6 @@ import (
 	"github.com/bottlesuite/bottle/internal/policy"
 )
 
-// recordable turns a permission into a denial while the audit log cannot be
-// written.
-func (s *service) recordable(d policy.Decision) policy.Decision {
-	if err := s.audit.Ready(); err != nil {
-		s.log.Error("requests are denied until the audit log can be written", "error", err)
-		return policy.Denied(policy.ReasonAuditUnavailable, d.Rule, "The decision could not be recorded, so nothing was sent.")
-	}
-	return d
-}
-
-// begin records that a request is about to be sent on, or says why it may not.
-func (s *service) begin(x *exchange) *policy.Decision {
-	e := x.entry(0)
-	e.Event, e.Decision = "begin", ""
-	err := s.audit.Require(e)
-	if err == nil {
-		return nil
-	}
-	s.log.Error("requests are denied until the audit log can be written", "error", err)
-	return refuse(policy.ReasonAuditUnavailable, "The decision could not be recorded, so nothing was sent.")
-}
-
-// record writes an audit line and counts the decision. When the line cannot be
-// written the log keeps it, and denies what comes next: see [audit.Log.Ready].
-func (s *service) record(e audit.Entry) {
-	name := string(e.Decision)
-	if e.Reason != "" {
-		name += ":" + string(e.Reason)
-	}
-	s.counters.Add(name, 1)
-	if err := s.audit.Write(e); err != nil {
-		s.log.Error("an audit line is waiting to be written", "error", err)
-	}
-}
-
 // entry describes the exchange's outcome for the audit log.
 func (x *exchange) entry(status int) audit.Entry {
 	d := x.outcome()
@@ -66,7 +31,7 @@ func (x *exchange) entry(status int) audit.Entry {
 
 // recordName records a DNS question that was answered with NXDOMAIN.
 func (s *service) recordName(name, qtype string) {
-	s.record(audit.Entry{
+	s.Record(audit.Entry{
 		Event: "dns", Decision: policy.Deny, Reason: policy.ReasonNameNotAnswered,
 		Method: qtype, Host: masked(name), RequestID: audit.NewRequestID(),
 	})

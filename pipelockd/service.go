@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/daemon"
 	"github.com/bottlesuite/bottle/internal/dnsanswer"
 	"github.com/bottlesuite/bottle/internal/mitm"
@@ -20,11 +19,9 @@ import (
 
 // service is a running pipelockd.
 type service struct {
+	*daemon.Recorder
 	config   wire.Pipelockd
-	log      *slog.Logger
 	errorLog *log.Logger
-	audit    *audit.Log
-	counters daemon.Counters
 	table    atomic.Pointer[table]
 	relayKey relay.Key // the zero key, which verifies nothing, without egressd
 	proxy    *httputil.ReverseProxy
@@ -55,7 +52,7 @@ func newService(c *wire.Pipelockd, env daemon.Env) (daemon.Service[wire.Pipelock
 // prepare does everything but listen.
 func prepare(c *wire.Pipelockd, env daemon.Env) (*service, error) {
 	s := &service{
-		config: *c, log: env.Log, audit: env.Audit,
+		config: *c, Recorder: daemon.NewRecorder(env),
 		bodies: newBudget(budgetSize, patience), headTime: headTime,
 		errorLog: slog.NewLogLogger(env.Log.Handler(), slog.LevelDebug),
 	}
@@ -85,9 +82,6 @@ func sameDNS(a, b *wire.DNS) bool {
 	}
 	return a.Listen == b.Listen && maps.Equal(a.Names, b.Names)
 }
-
-// Counters implements [daemon.Service].
-func (s *service) Counters() map[string]uint64 { return s.counters.Snapshot() }
 
 // Serve works until ctx ends.
 func (s *service) Serve(ctx context.Context) error {

@@ -169,13 +169,6 @@ func (l *Log) Require(e Entry) error {
 	return l.append(l.line(e))
 }
 
-// Ready reports whether decisions can be recorded, after writing what waits.
-func (l *Log) Ready() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.flush()
-}
-
 // fold turns the count of unwritten denials into a line.
 func (l *Log) fold() {
 	if l.folded == 0 || len(l.waiting) >= maxWaiting {

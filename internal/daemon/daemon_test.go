@@ -166,11 +166,9 @@ func TestVersionAndAdminAreJudged(t *testing.T) {
 	}
 }
 
-// TestReloadKeepsTheLastGood runs the daemon and sends this process the signal
-// that operators send.
-func TestReloadKeepsTheLastGood(t *testing.T) {
-	f := newFixture(t)
-	f.write("one")
+// serve runs the daemon until it is ready; stop ends it.
+func (f *fixture) serve() (stop func()) {
+	f.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
@@ -179,10 +177,25 @@ func TestReloadKeepsTheLastGood(t *testing.T) {
 	for _, code := f.run("healthcheck"); code != 0; _, code = f.run("healthcheck") {
 		select {
 		case err := <-done:
-			t.Fatal("it ended:", err)
+			f.t.Fatal("it ended:", err)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+	return func() {
+		f.t.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			f.t.Error(err)
+		}
+	}
+}
+
+// TestReloadKeepsTheLastGood runs the daemon and sends this process the signal
+// that operators send.
+func TestReloadKeepsTheLastGood(t *testing.T) {
+	f := newFixture(t)
+	f.write("one")
+	stop := f.serve()
 	first := f.status()
 	hup := func() { // the file has changed, too, so a poll may come first: both lead to the same
 		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
@@ -208,10 +221,7 @@ func TestReloadKeepsTheLastGood(t *testing.T) {
 	if f.service.word.Load() != "two" || st.ConfigSHA256 == first.ConfigSHA256 || !strings.Contains(st.LastError, "wordd.yaml:5:7: word must be a single value") || st.Counters["words"] != 1 {
 		t.Errorf("status: %+v", st)
 	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	stop()
 	trail, err := os.ReadFile(f.file + ".jsonl")
 	if err != nil || bytes.Count(trail, []byte(`"event":"reload"`)) < 3 || !bytes.Contains(trail, []byte(`"event":"stop"`)) {
 		t.Errorf("audit: %s, %v", trail, err)
@@ -235,26 +245,12 @@ func TestFileChangeReloads(t *testing.T) {
 		}
 	}
 	version("v1.yaml", "one")
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() {
-		done <- Run(ctx, spec(f.service), []string{"--config", f.file}, nil, Stdio{nil, &bytes.Buffer{}, &bytes.Buffer{}})
-	}()
-	for _, code := f.run("healthcheck"); code != 0; _, code = f.run("healthcheck") {
-		select {
-		case err := <-done:
-			t.Fatal("it ended:", err)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	stop := f.serve()
 	version("v2.yaml", "two")
 	if got := <-f.service.changed; got != "two" {
 		t.Errorf("after the swap: %s", got)
 	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	stop()
 }
 
 func (f *fixture) status() (st wire.Status) {
@@ -267,11 +263,11 @@ func (f *fixture) status() (st wire.Status) {
 }
 
 func TestMetrics(t *testing.T) {
-	var c Counters
-	c.Add("deny:host_not_allowed", 2)
-	c.Add("allow", 1)
+	var c counters
+	c.add("deny:host_not_allowed", 2)
+	c.add("allow", 1)
 	var out bytes.Buffer
-	writeMetrics(&out, "egressd", c.Snapshot())
+	writeMetrics(&out, "egressd", c.snapshot())
 	want := "# HELP bottle_egressd_total Events since start.\n# TYPE bottle_egressd_total counter\n" +
 		"bottle_egressd_total{event=\"allow\"} 1\nbottle_egressd_total{event=\"deny:host_not_allowed\"} 2\n"
 	if out.String() != want {

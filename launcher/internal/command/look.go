@@ -96,15 +96,7 @@ func (r *run) infoCommand() *cli.Command {
 	return &cli.Command{
 		Name: "info", Usage: "show one bottle", ArgsUsage: "IDENTITY", Flags: []cli.Flag{jsonFlag},
 		Action: func(c *cli.Context) error {
-			w, err := r.words(c, false, "IDENTITY")
-			if err != nil {
-				return err
-			}
-			s, err := r.state(w[0])
-			if err != nil {
-				return err
-			}
-			m, err := s.Current()
+			s, m, err := r.named(c)
 			if err != nil {
 				return err
 			}
@@ -124,6 +116,20 @@ func (r *run) infoCommand() *cli.Command {
 			return r.info(s, m, containers[m.Identity])
 		},
 	}
+}
+
+// named returns the bottle that the command's only word names.
+func (r *run) named(c *cli.Context) (bottle.State, bottle.Metadata, error) {
+	w, err := r.words(c, false, "IDENTITY")
+	if err != nil {
+		return bottle.State{}, bottle.Metadata{}, err
+	}
+	s, err := r.state(w[0])
+	if err != nil {
+		return bottle.State{}, bottle.Metadata{}, err
+	}
+	m, err := s.Current()
+	return s, m, err
 }
 
 // standing corrects states by what the containers do. Without an engine the
@@ -177,15 +183,7 @@ func (r *run) logsCommand() *cli.Command {
 		Name: "logs", Usage: "show what the containers of a bottle printed", ArgsUsage: "IDENTITY",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until the bottle stops"}},
 		Action: func(c *cli.Context) error {
-			w, err := r.words(c, false, "IDENTITY")
-			if err != nil {
-				return err
-			}
-			s, err := r.state(w[0])
-			if err != nil {
-				return err
-			}
-			m, err := s.Current()
+			s, m, err := r.named(c)
 			if err != nil {
 				return err
 			}
