@@ -43,6 +43,8 @@ type Spec[C any] struct {
 	Check func(c *C, method, url string) (policy.Decision, error)
 	// New prepares the service: it loads keys and opens listeners.
 	New func(c *C, env Env) (Service[C], error)
+	// Commands are subcommands that only this daemon has, by name.
+	Commands map[string]Command[C]
 }
 
 // Basics are the parts of a configuration that every daemon has.

@@ -67,6 +67,7 @@ func spec(s *service) Spec[config] {
 			}
 			return policy.Denied(policy.ReasonMethodNotAllowed, "word", "Not that word."), nil
 		},
+		Commands: ownCommands(),
 		New: func(c *config, _ Env) (Service[config], error) {
 			s.word.Store(c.Word)
 			return s, nil

@@ -7,8 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +27,6 @@ Usage: %s [--config FILE] COMMAND
   status                print the running daemon's configuration hash and counters
   healthcheck           exit 0 when the running daemon is ready
   version               print the version
-
 `
 
 // Run interprets a command line. Nothing in it ends the process.
@@ -41,12 +42,14 @@ func Run[C any](ctx context.Context, s Spec[C], args, _ []string, stdio Stdio) e
 	if len(words) > 0 {
 		command, rest = words[0], words[1:]
 	}
-	if n, ok := map[string][2]int{"serve": {0, 0}, "check": {2, 2}, "validate": {0, 1}, "status": {0, 0}, "healthcheck": {0, 0}, "version": {0, 0}}[command]; !ok {
+	if n, ok := s.arguments(command); !ok {
 		return badInput("%s: unknown command %q; run %s --help", s.Name, command, s.Name)
 	} else if len(rest) < n[0] || len(rest) > n[1] {
 		return badInput("%s %s: wrong number of arguments; run %s --help", s.Name, command, s.Name)
 	}
 	switch command {
+	case "serve":
+		return s.serve(ctx, config, stdio)
 	case "check":
 		return s.check(config, rest[0], rest[1], stdio.Out)
 	case "validate":
@@ -56,14 +59,23 @@ func Run[C any](ctx context.Context, s Spec[C], args, _ []string, stdio Stdio) e
 		_, err := s.load(config)
 		return err
 	case "status":
-		return s.ask(ctx, config, "/status", stdio.Out)
+		return s.ask(ctx, http.MethodGet, config, "/status", stdio.Out)
 	case "healthcheck":
-		return s.ask(ctx, config, "/healthz", io.Discard)
+		return s.ask(ctx, http.MethodGet, config, "/healthz", io.Discard)
 	case "version":
 		_, err := fmt.Fprintf(stdio.Out, "%s %s %s\n", s.Name, Version, runtime.Version())
 		return err
 	}
-	return s.serve(ctx, config, stdio)
+	return s.own(ctx, command, config, rest, stdio)
+}
+
+// arguments returns how many arguments a subcommand takes, at least and at most.
+func (s Spec[C]) arguments(command string) (n [2]int, ok bool) {
+	if own, ok := s.Commands[command]; ok {
+		return [2]int{own.Min, own.Max}, true
+	}
+	n, ok = map[string][2]int{"serve": {0, 0}, "check": {2, 2}, "validate": {0, 1}, "status": {0, 0}, "healthcheck": {0, 0}, "version": {0, 0}}[command]
+	return n, ok
 }
 
 // parse accepts flags before, between and after the words.
@@ -75,6 +87,8 @@ func (s Spec[C]) parse(args []string, errOut io.Writer) (words []string, config 
 		err := fs.Parse(args)
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintf(errOut, usage, s.Name, s.Summary, s.Name)
+			s.writeOwn(errOut, slices.Sorted(maps.Keys(s.Commands)))
+			fmt.Fprintln(errOut)
 			fs.SetOutput(errOut)
 			fs.PrintDefaults()
 			return nil, "", err
@@ -123,10 +137,10 @@ func (s Spec[C]) adminAddress(config string) string {
 }
 
 // ask queries the running daemon's admin listener.
-func (s Spec[C]) ask(ctx context.Context, config, path string, out io.Writer) error {
+func (s Spec[C]) ask(ctx context.Context, method, config, path string, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.adminAddress(config)+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+s.adminAddress(config)+path, nil)
 	if err != nil {
 		return badInput("%s: the admin address in %s: %w", s.Name, config, err)
 	}

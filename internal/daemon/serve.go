@@ -152,5 +152,8 @@ func (s Spec[C]) admin(bottle string, svc Service[C], st *state) http.Handler {
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		writeMetrics(w, s.Name, svc.Counters())
 	})
+	if own, ok := svc.(AdminHandler); ok {
+		own.HandleAdmin(mux)
+	}
 	return mux
 }
