@@ -64,7 +64,7 @@ func scanWhole(body []byte, coding string, h http.Header) error {
 	}
 	f, found := secretscan.Finding{}, false
 	if strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "application/x-www-form-urlencoded") {
-		f, found = scanner.FindEscaped(body)
+		f, found = scanner.Find(body)
 	} else {
 		f, found = scanner.Find(body)
 	}

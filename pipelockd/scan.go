@@ -43,7 +43,7 @@ const maskedText = "[masked]"
 
 // masked returns s as [clip] does, or a mask if there is a secret in it.
 func masked(s string) string {
-	if _, ok := fields.FindEscaped([]byte(s)); ok {
+	if _, ok := fields.Find([]byte(s)); ok {
 		return maskedText
 	}
 	return clip(s)
@@ -69,7 +69,7 @@ func clip(s string) string {
 // percent-encoding taken off.
 func scanURL(host, target string) *leak {
 	for _, s := range []string{target, host, upperOf(host)} {
-		if f, ok := fields.FindEscaped([]byte(s)); ok {
+		if f, ok := fields.Find([]byte(s)); ok {
 			return &leak{f, "url"}
 		}
 	}
