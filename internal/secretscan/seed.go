@@ -3,7 +3,6 @@ package secretscan
 import (
 	"crypto/sha256"
 	_ "embed"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -154,8 +153,15 @@ func validSeed(ids []uint16) int {
 // seedChecks verifies a phrase's checksum. A phrase of few different words is
 // somebody's example.
 func seedChecks(ids []uint16) bool {
-	distinct := slices.Compact(slices.Sorted(slices.Values(ids)))
-	if len(distinct) < len(ids)/2 {
+	var met [2048 / 64]uint64
+	distinct := 0
+	for _, id := range ids {
+		if bit := uint64(1) << (id % 64); met[id/64]&bit == 0 {
+			met[id/64] |= bit
+			distinct++
+		}
+	}
+	if distinct < len(ids)/2 {
 		return false
 	}
 	var data [33]byte
