@@ -93,6 +93,6 @@ func check(c *wire.Egressd, method, rawURL string) (policy.Decision, error) {
 	if denial != nil {
 		return *denial, nil
 	}
-	d, _ := judge(table, r)
+	d, _ := judge(table, r, nil)
 	return d, nil
 }
