@@ -3,10 +3,12 @@ package main
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/testkit"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
@@ -105,8 +107,10 @@ func TestPlaceholderInABody(t *testing.T) {
 		if status, _ := post("other.example", strings.NewReader(quoted)); status != 200 {
 			t.Errorf("where the route lets it pass: %d", status)
 		}
-		if seen := c.upstream.Seen(); len(seen) != 1 || string(seen[0].Body) != quoted {
-			t.Errorf("where the route lets it pass, the upstream saw %+v", seen)
+		// What is left of the long ones may arrive at the upstream meanwhile.
+		passed := slices.DeleteFunc(c.upstream.Seen(), func(s testkit.Seen) bool { return !strings.HasPrefix(s.Host, "other.example") })
+		if len(passed) != 1 || string(passed[0].Body) != quoted {
+			t.Errorf("where the route lets it pass, the upstream saw %v", passed)
 		}
 	}
 }

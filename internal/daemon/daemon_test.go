@@ -54,7 +54,7 @@ func (s *service) Counters() map[string]uint64 { return map[string]uint64{"words
 func spec(s *service) Spec[config] {
 	return Spec[config]{
 		Name: "wordd", Summary: "keeps a word",
-		Basics: func(c *config) Basics { return Basics{c.Version, c.Bottle, c.Listen.Admin, c.Audit.File} },
+		Basics: func(c *config) Basics { return Basics{c.Version, c.Bottle, c.Listen.Admin, c.Audit} },
 		Validate: func(doc *wire.Doc, c *config) error {
 			if c.Word == "" {
 				return doc.Errorf("word", "word is missing")
