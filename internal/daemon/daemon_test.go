@@ -262,16 +262,3 @@ func (f *fixture) status() (st wire.Status) {
 	}
 	return st
 }
-
-func TestMetrics(t *testing.T) {
-	var c counters
-	c.add("deny:host_not_allowed", 2)
-	c.add("allow", 1)
-	var out bytes.Buffer
-	writeMetrics(&out, "egressd", c.snapshot())
-	want := "# HELP bottle_egressd_total Events since start.\n# TYPE bottle_egressd_total counter\n" +
-		"bottle_egressd_total{event=\"allow\"} 1\nbottle_egressd_total{event=\"deny:host_not_allowed\"} 2\n"
-	if out.String() != want {
-		t.Errorf("got\n%s", out.String())
-	}
-}

@@ -160,7 +160,11 @@ func (s Spec[C]) admin(bottle string, svc Service[C], st *state) http.Handler {
 		})
 	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		writeMetrics(w, s.Name, svc.Counters())
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		writeMetrics(w, s.Name, svc.Counters(), st)
+		if own, ok := svc.(MetricsWriter); ok {
+			own.WriteMetrics(w, s.Name)
+		}
 	})
 	if own, ok := svc.(AdminHandler); ok {
 		own.HandleAdmin(mux)
