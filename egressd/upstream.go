@@ -97,6 +97,8 @@ func (x *exchange) classify(err error, clientGone bool) {
 		x.fail(policy.ReasonUnscannable, "The upstream's answer is encoded in a way that cannot be checked for the credential.")
 	case clientGone:
 		x.fail(policy.ReasonUpstreamUnreachable, "The client went away before the upstream answered.")
+	case x.body.Broken():
+		x.fail(policy.ReasonBadRequest, "The body broke HTTP or did not arrive whole.")
 	default:
 		x.fail(policy.ReasonUpstreamUnreachable, "The upstream did not answer.")
 	}
