@@ -10,6 +10,7 @@ import (
 	"github.com/bottlesuite/bottle/internal/dnsanswer"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/route"
+	"github.com/bottlesuite/bottle/internal/safedial"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
@@ -27,7 +28,7 @@ func Run(ctx context.Context, args, env []string, stdio daemon.Stdio) error {
 }
 
 func basics(c *wire.Egressd) daemon.Basics {
-	return daemon.Basics{Version: c.Version, Bottle: c.Bottle, Admin: c.Listen.Admin, Audit: c.Audit.File}
+	return daemon.Basics{Version: c.Version, Bottle: c.Bottle, Admin: c.Listen.Admin, Audit: c.Audit}
 }
 
 func validate(doc *wire.Doc, c *wire.Egressd) error {
@@ -60,7 +61,13 @@ func validateUpstream(doc *wire.Doc, u wire.Upstream) error {
 		if u.RelayKey != "" {
 			return doc.Errorf("upstream.relay_key", "upstream.relay_key is for pipelockd; without upstream.proxy nothing reads it, so remove it")
 		}
+		if _, err := safedial.New(safedial.Options{Hosts: u.Hosts, AllowPrivate: u.AllowPrivate}); err != nil {
+			return doc.Errorf("upstream", "upstream: %v", err)
+		}
 		return nil
+	}
+	if len(u.AllowPrivate)+len(u.Hosts) > 0 {
+		return doc.Errorf("upstream.proxy", "upstream.allow_private and upstream.hosts are pipelockd's to say, which judges addresses behind upstream.proxy; move them there")
 	}
 	p, err := url.Parse(u.Proxy)
 	if err != nil || p.Scheme != "http" || p.Host == "" || strings.Trim(p.Path, "/") != "" || p.User != nil {
@@ -93,6 +100,6 @@ func check(c *wire.Egressd, method, rawURL string) (policy.Decision, error) {
 	if denial != nil {
 		return *denial, nil
 	}
-	d, _ := judge(table, r)
+	d, _ := judge(table, r, nil)
 	return d, nil
 }

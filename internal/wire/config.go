@@ -32,6 +32,10 @@ type Upstream struct {
 	// RelayKey is the file with the key that authenticates the list of
 	// injected fields to pipelockd.
 	RelayKey string `yaml:"relay_key,omitempty"`
+	// AllowPrivate and Hosts are for egressd without pipelockd; they mean what
+	// they do there.
+	AllowPrivate []string          `yaml:"allow_private,omitempty"`
+	Hosts        map[string]string `yaml:"hosts,omitempty"`
 }
 
 // Pipelockd is /etc/bottle/pipelockd.yaml.
@@ -87,4 +91,12 @@ type DNS struct {
 type Audit struct {
 	// File is the JSON lines file; its directory must exist.
 	File string `yaml:"file"`
+	// MaxBytes is the size at which the file is set aside as NAME.00001.jsonl
+	// and so on; unset, [DefaultAuditBytes].
+	MaxBytes Size `yaml:"max_bytes,omitempty"`
+	// Keep is how many such files stay; 0 means all.
+	Keep int `yaml:"keep,omitempty"`
 }
+
+// DefaultAuditBytes is some 200,000 requests.
+const DefaultAuditBytes Size = 64 << 20
