@@ -31,6 +31,10 @@ const (
 	ReasonAgentCredential      Reason = "agent_credential"      // a credential that the bottle did not provide
 	ReasonPlaceholderMisplaced Reason = "placeholder_misplaced" // a placeholder in another place than its own
 
+	ReasonBudget Reason = "budget_exhausted" // more bytes than the bottle or the host may be sent
+	ReasonRate   Reason = "rate_limited"
+	ReasonKilled Reason = "killed" // the operator has stopped everything
+
 	// Failing closed.
 	ReasonUpstreamUnreachable Reason = "upstream_unreachable"
 	ReasonUpstreamUntrusted   Reason = "upstream_untrusted" // the upstream's certificate does not verify
@@ -64,6 +68,9 @@ var Reasons = []struct {
 	{ReasonAgentCredential, "The request carries a credential of the agent's own on a host whose credential the bottle provides."},
 	{ReasonPlaceholderMisplaced, "A placeholder stands in another place than the field of the route that its token belongs to."},
 	{ReasonCredentialGone, "The credential of the route cannot be read, so the request is not sent without it."},
+	{ReasonBudget, "The bottle, or this host, has been sent as many bytes as the operator allows."},
+	{ReasonRate, "This host has been sent as many requests in a minute as the operator allows; try again later."},
+	{ReasonKilled, "The operator has stopped everything that leaves this bottle."},
 	{ReasonUpstreamUnreachable, "The upstream did not answer."},
 	{ReasonUpstreamUntrusted, "The upstream's certificate does not verify against the roots that the bottle trusts."},
 	{ReasonAuditUnavailable, "The decision could not be recorded, so nothing was sent."},
