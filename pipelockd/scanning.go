@@ -30,10 +30,6 @@ type action struct {
 	action secretscan.Action
 }
 
-var actionNames = map[string]secretscan.Action{
-	"block": secretscan.Block, "redact": secretscan.Redact, "warn": secretscan.Warn, "ignore": secretscan.Ignore,
-}
-
 func newScanning(c *wire.Pipelockd) (*scanning, error) {
 	s := &scanning{bodies: secretscan.Default, fields: secretscan.Field, seeds: c.Scan.SeedPhrases == nil || *c.Scan.SeedPhrases}
 	for i, a := range c.Scan.Actions {
@@ -58,11 +54,11 @@ func newScanning(c *wire.Pipelockd) (*scanning, error) {
 func newAction(a wire.ScanAction) (action, error) {
 	out := action{rules: a.Rules}
 	var ok bool
-	if out.action, ok = actionNames[a.Action]; !ok {
+	if out.action, ok = secretscan.ParseAction(a.Action); !ok {
 		return out, fmt.Errorf("the action %q is none of block, redact, warn and ignore", a.Action)
 	}
 	for _, r := range a.Rules {
-		if !ruleExists(r) {
+		if !secretscan.RuleExists(r) {
 			return out, fmt.Errorf("no rule is called %q; `pipelockd rules` lists them", r)
 		}
 	}

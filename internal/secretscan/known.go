@@ -26,7 +26,7 @@ const (
 	// MaxKnown bounds a value; what is beyond is left out of its fingerprint.
 	MaxKnown = 512
 	// parts is the fraction of a value's pieces (one in so many) that makes it.
-	parts = 3
+	parts = 4
 	// inARow is how many pieces in a row give a value away that has more.
 	inARow = 12
 )

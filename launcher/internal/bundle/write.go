@@ -76,7 +76,7 @@ func (s *Spec) own(path string, f File) error {
 // RemoveKeys deletes the private keys of a bundle and leaves its certificates.
 func RemoveKeys(dir string) error {
 	err := os.RemoveAll(filepath.Join(dir, "ca", "roots"))
-	for _, f := range []string{"egress/key.pem", "egress/relay.key", "pipelock/key.pem", "pipelock/relay.key"} {
+	for _, f := range []string{"egress/key.pem", "egress/relay.key", "pipelock/key.pem", "pipelock/relay.key", "pipelock/known.key", "pipelock/known.yaml"} {
 		if e := os.Remove(filepath.Join(dir, "ca", f)); e != nil && !errors.Is(e, os.ErrNotExist) {
 			err = errors.Join(err, e)
 		}
