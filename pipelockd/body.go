@@ -73,6 +73,10 @@ func (s *service) watchBody(r *http.Request, x *exchange, head []byte, coding st
 	var watched io.Reader
 	if coding != "" {
 		watched = x.newDecodedReader(io.MultiReader(bytes.NewReader(head), r.Body), coding)
+	} else if packed := markOf(head); packed != "" { // an archive, on its way as it is
+		d := x.newDecodedReader(io.MultiReader(bytes.NewReader(head), r.Body), packed)
+		d.lenient = true
+		watched = d
 	} else {
 		clean := x.table.scanning.bodies.NewReader(r.Body).With(x.options(true, "body"))
 		if err := clean.Prime(head); err != nil {
