@@ -142,7 +142,11 @@ func describe(f objectscan.Finding) string {
 	case "tree":
 		return fmt.Sprintf("%s in the name of a file in the folder /%s%s.", what, f.Path, in)
 	}
-	return fmt.Sprintf("%s in %s%s%s.", what, f.Path, at, in)
+	where := f.Path
+	if where == "" {
+		where = "the blob " + f.Object[:12]
+	}
+	return fmt.Sprintf("%s in %s%s%s.", what, where, at, in)
 }
 
 // findings tells the agent what was found, what to do about it, and how to ask

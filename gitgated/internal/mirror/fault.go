@@ -66,8 +66,14 @@ func (m *Mirror) diagnose(ctx context.Context, file string, err *ExitError) erro
 	return &sshlink.Fault{Reason: reason, Detail: detail}
 }
 
-// lastLine is the last thing that git said.
+// lastLine is the last thing that git said, or rather its first error, which
+// tells more than the one that ends it.
 func lastLine(s string) string {
 	s = strings.TrimSpace(s)
+	for line := range strings.Lines(s) {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "error: "); ok {
+			return text
+		}
+	}
 	return s[strings.LastIndexByte(s, '\n')+1:]
 }
