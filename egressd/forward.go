@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bottlesuite/bottle/egressd/internal/own"
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/gitpush"
@@ -28,7 +29,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := s.policy.Load()
-	d, route := judge(p.table, rd)
+	d, route := judge(p.table, rd, r.Header)
 	if d.OK() && route.Limits != nil && r.ContentLength > int64(route.Limits.MaxRequestBytes) && route.Limits.MaxRequestBytes > 0 {
 		d = policy.Denied(policy.ReasonBodyTooLarge, d.Rule, "The body is larger than the route's limit of "+route.Limits.MaxRequestBytes.String()+".")
 	}
@@ -86,11 +87,20 @@ type exchange struct {
 	credentials credentials
 	started     start
 	line        audit.Entry // what is recorded at the end, as far as it is known
+	body        *meter.Body // as the agent sends it
 	// failure replaces the decision when the exchange fails.
 	failure *policy.Decision
 	// scrub is what the response is scrubbed of, echoes how often it was.
 	scrub  *scrub.Set
 	echoes atomic.Int64
+}
+
+// placeholdersPass reports whether the request's body may hold placeholders.
+func (x *exchange) placeholdersPass() bool {
+	if pass := x.route.BodyPlaceholders; pass != nil {
+		return *pass
+	}
+	return wire.IsModelHost(x.host)
 }
 
 type exchangeKey struct{}
@@ -100,10 +110,10 @@ var errCredential = errors.New("the route's credential is missing")
 // forward sends the request on and its response back, streaming both.
 func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 	counted := &meter.Response{ResponseWriter: mitm.KeepEarly(w), Interim: x.scrubHeader}
-	body := &meter.Body{ReadCloser: r.Body}
-	r.Body = body
+	body := &meter.Body{ReadCloser: mitm.Patient(w, r)}
+	r.Body, x.body = body, body
 	if x.route.Limits != nil && x.route.Limits.MaxRequestBytes > 0 {
-		r.Body = http.MaxBytesReader(counted, body, int64(x.route.Limits.MaxRequestBytes))
+		r.Body = http.MaxBytesReader(counted, r.Body, int64(x.route.Limits.MaxRequestBytes))
 	}
 	defer func() {
 		e := x.line
@@ -113,7 +123,29 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 		e.Duration = time.Since(x.started.at)
 		s.Record(e)
 	}()
-	s.proxy.ServeHTTP(counted, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	if err := x.guardBody(r); err != nil {
+		s.failed(counted, r, err)
+		return
+	}
+	s.proxy.ServeHTTP(counted, r)
+}
+
+// primed is how long a body may be to be read before its request is sent.
+const primed = 64 << 10
+
+// guardBody keeps placeholders out of the request's body. One that stands in a
+// short body is found before anything is sent.
+func (x *exchange) guardBody(r *http.Request) error {
+	if r.ContentLength == 0 || x.placeholdersPass() {
+		return nil
+	}
+	guarded := own.NewBody(r.Body)
+	r.Body = guarded
+	if r.ContentLength < 0 || r.ContentLength > primed || r.Header.Get("Expect") != "" {
+		return nil
+	}
+	return guarded.Prime(int(r.ContentLength))
 }
 
 // newProxy builds the forwarding half. Every request carries its exchange.
