@@ -113,7 +113,13 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 		e.Duration = time.Since(x.started.at)
 		s.Record(e)
 	}()
-	s.proxy.ServeHTTP(counted, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	ctx := context.WithValue(r.Context(), exchangeKey{}, x)
+	if !x.route.Expires.IsZero() { // what the route opened ends with it, upgraded connections too
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, x.route.Expires.Time)
+		defer cancel()
+	}
+	s.proxy.ServeHTTP(counted, r.WithContext(ctx))
 }
 
 // newProxy builds the forwarding half. Every request carries its exchange.

@@ -14,6 +14,9 @@ type Route struct {
 	// it in "@scope%2Fname". Matching takes it for an ordinary byte.
 	EncodedSlash bool    `yaml:"encoded_slash,omitempty"`
 	Limits       *Limits `yaml:"limits,omitempty"`
+	// Expires is when the route ends, together with the requests that are on
+	// their way by it; absent means never.
+	Expires Instant `yaml:"expires,omitempty"`
 }
 
 // Match is one alternative of a route; all of its conditions must hold.
