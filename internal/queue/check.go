@@ -56,8 +56,8 @@ func checkRoute(r *wire.Route) error {
 	if r == nil {
 		return fmt.Errorf("egress-block asks for nothing; name a host")
 	}
-	if r.Limits != nil || !r.Expires.IsZero() || r.Auth != nil && r.Auth.Scrub != nil {
-		return fmt.Errorf("limits, expires and scrub are the operator's to set")
+	if r.Limits != nil || r.BodyPlaceholders != nil || !r.Expires.IsZero() || r.Auth != nil && r.Auth.Scrub != nil {
+		return fmt.Errorf("limits, expires, scrub and body_placeholders are the operator's to set")
 	}
 	if len(r.Matches) > maxMatches {
 		return fmt.Errorf("there are more than %d matches; ask for less", maxMatches)

@@ -34,8 +34,14 @@ var ordinary = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTION
 // use; matching does not allocate.
 type Table struct {
 	hosts  *HostSet
-	groups [][]*compiled // by index of the host set
+	groups []group // by index of the host set
 	now    func() time.Time
+}
+
+// group is the routes of one host pattern.
+type group struct {
+	routes       []*compiled
+	credentialed bool
 }
 
 type compiled struct {
@@ -68,6 +74,8 @@ type Result struct {
 	Rule string
 	// Route is the route that took the request, else nil. Do not change it.
 	Route *wire.Route
+	// Credentialed says that some route of this host injects a credential.
+	Credentialed bool
 }
 
 // Compile checks routes and builds their table. An error begins with the name of
@@ -86,15 +94,21 @@ func Compile(routes []wire.Route) (*Table, error) {
 			pattern = host + ":" + port
 		}
 		if g := slices.Index(patterns, pattern); g >= 0 {
-			t.groups[g] = append(t.groups[g], c)
+			t.groups[g].add(c)
 			continue
 		}
 		patterns = append(patterns, pattern)
-		t.groups = append(t.groups, []*compiled{c})
+		t.groups = append(t.groups, group{})
+		t.groups[len(t.groups)-1].add(c)
 	}
 	var err error
 	t.hosts, err = NewHostSet(patterns)
 	return t, err
+}
+
+func (g *group) add(c *compiled) {
+	g.routes = append(g.routes, c)
+	g.credentialed = g.credentialed || c.route.Auth != nil
 }
 
 func join(name, field string) string {
@@ -129,7 +143,7 @@ func compile(name string, r wire.Route) *compiled {
 // before a path is known.
 func (t *Table) Host(host, port string) bool {
 	g, ok := t.hosts.Find(host, port)
-	return ok && slices.ContainsFunc(t.groups[g], t.live)
+	return ok && slices.ContainsFunc(t.groups[g].routes, t.live)
 }
 
 // live reports whether a route has not expired. The clock is asked for routes
@@ -146,8 +160,8 @@ func (t *Table) Match(method, host, port, path string, h Headers) Result {
 	if !ok {
 		return Result{Reason: policy.ReasonHostNotAllowed}
 	}
-	miss := Result{Reason: policy.ReasonHostNotAllowed, Rule: t.groups[g][0].name}
-	for _, c := range t.groups[g] {
+	miss := Result{Reason: policy.ReasonHostNotAllowed, Rule: t.groups[g].routes[0].name}
+	for _, c := range t.groups[g].routes {
 		if !t.live(c) {
 			continue
 		}
@@ -161,7 +175,7 @@ func (t *Table) Match(method, host, port, path string, h Headers) Result {
 			case !m.takesMethod(method):
 				miss = Result{Reason: policy.ReasonMethodNotAllowed, Rule: m.name}
 			default:
-				return Result{Rule: m.name, Route: &c.route}
+				return Result{Rule: m.name, Route: &c.route, Credentialed: t.groups[g].credentialed}
 			}
 		}
 	}
@@ -207,3 +221,6 @@ func (m *match) takesMethod(method string) bool {
 	}
 	return slices.Contains(m.methods, method)
 }
+
+// Ordinary are the methods that a rule without methods takes.
+func Ordinary() []string { return slices.Clone(ordinary) }
