@@ -28,7 +28,7 @@ func Run(ctx context.Context, args, env []string, stdio daemon.Stdio) error {
 }
 
 func basics(c *wire.Superviserd) daemon.Basics {
-	return daemon.Basics{Version: c.Version, Bottle: c.Bottle, Admin: c.Listen.Admin, Audit: c.Audit.File}
+	return daemon.Basics{Version: c.Version, Bottle: c.Bottle, Admin: c.Listen.Admin, Audit: c.Audit}
 }
 
 // maxWait bounds how long a call may be kept waiting; clients give up earlier.
