@@ -17,14 +17,20 @@ const inhibit = "com.docker.network.bridge.inhibit_ipv4"
 
 // members is the topology: which services may be on which network.
 var members = map[string][]string{
-	"inside":  {"agent", "egress", "pipelock"}, // pipelock only in a bottle without egress
+	"inside":  {"agent", "egress", "pipelock", "supervise"}, // pipelock only in a bottle without egress
 	"relay":   {"egress", "pipelock"},
 	"outside": {"pipelock"},
 }
 
 // mountRoots are the places of the bundle that a service may see, and how.
 var mountRoots = map[string]struct{ readOnly bool }{
-	"config": {true}, "ca": {true}, "audit": {false},
+	"config": {true}, "ca": {true}, "audit": {false}, "queue": {false},
+}
+
+// queueMounts are the parts of the queue, for superviserd alone, and whether it
+// may write there: what the operator decides it reads only.
+var queueMounts = map[string]struct{ readOnly bool }{
+	"queue/proposals": {false}, "queue/decisions": {true},
 }
 
 // Lint holds a project against the invariants of a bottle. It returns every
@@ -147,11 +153,15 @@ func lintMounts(s types.ServiceConfig, say func(string, ...any)) {
 		root, ok := mountRoots[top]
 		switch {
 		case v.Type != types.VolumeTypeBind || path.IsAbs(v.Source) || !ok:
-			say("mounts %s %s; only ./config, ./ca and ./audit of the bundle are mounted", v.Type, v.Source)
+			say("mounts %s %s; only ./config, ./ca, ./audit and ./queue of the bundle are mounted", v.Type, v.Source)
 		case root.readOnly && !v.ReadOnly:
 			say("mounts %s writable", v.Source)
 		case src == "ca" || src == "audit" || src == "ca/roots" || strings.HasPrefix(src, "ca/roots/"):
 			say("mounts %s, which holds what is not its own", v.Source)
+		case top == "queue" && s.Name != "supervise":
+			say("mounts %s, which is for supervise alone", v.Source)
+		case top == "queue" && !queueMount(src, v.ReadOnly):
+			say("mounts %s of the queue in another way than proposals to write and decisions to read", v.Source)
 		case s.Name == "agent" && !slices.Contains(agentMounts, src):
 			say("mounts %s; the agent sees its certificate and its prompt", v.Source)
 		}
@@ -159,6 +169,11 @@ func lintMounts(s types.ServiceConfig, say func(string, ...any)) {
 	if s.Name != "egress" && len(s.Secrets) > 0 {
 		say("is given tokens; egress alone holds them")
 	}
+}
+
+func queueMount(src string, readOnly bool) bool {
+	part, ok := queueMounts[src]
+	return ok && (readOnly || !part.readOnly)
 }
 
 // agentMounts is all that the agent sees of the bundle.

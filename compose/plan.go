@@ -30,6 +30,8 @@ type Plan struct {
 	Owner string
 	// Routes tells whether egressd stands between the agent and pipelockd.
 	Routes bool
+	// Supervise tells whether superviserd stands in the bottle.
+	Supervise bool
 	// Runtime is the agent's runtime: "" for the engine's default, or "runsc".
 	Runtime string
 
@@ -45,11 +47,11 @@ type Plan struct {
 }
 
 // Images are the image references of the services.
-type Images struct{ Egressd, Pipelockd, Agent string }
+type Images struct{ Egressd, Pipelockd, Superviserd, Agent string }
 
 // DefaultImages are the images that `make images` builds.
 var DefaultImages = Images{
-	Egressd: "bottle/egressd:dev", Pipelockd: "bottle/pipelockd:dev", Agent: "bottle/agent-shell:dev",
+	Egressd: "bottle/egressd:dev", Pipelockd: "bottle/pipelockd:dev", Superviserd: "bottle/superviserd:dev", Agent: "bottle/agent-shell:dev",
 }
 
 // Resources limit the agent.
@@ -81,6 +83,14 @@ func SplitNets(block netip.Prefix) (Nets, error) {
 // ProxyAddress is the fixed address of the agent's proxy and resolver in the
 // inside network: the one after the place of the gateway that it does not have.
 func (n Nets) ProxyAddress() netip.Addr { return n.Inside.Masked().Addr().Next().Next() }
+
+// SuperviseAddress is the fixed address of superviserd in the inside network, the
+// last one, which the engine gives to nobody by itself.
+func (n Nets) SuperviseAddress() netip.Addr {
+	a := n.Inside.Masked().Addr().As4()
+	a[3] += 14
+	return netip.AddrFrom4(a)
+}
 
 // Project is the name of the Compose project of an identity.
 func Project(identity string) string { return "bottle-" + identity }

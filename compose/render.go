@@ -20,7 +20,7 @@ import (
 // quiet silences the loader's logger once.
 var quiet sync.Once
 
-//go:embed egressd.yaml pipelockd.yaml agent.yaml routes.yaml no-routes.yaml runsc.yaml
+//go:embed egressd.yaml pipelockd.yaml superviserd.yaml agent.yaml routes.yaml no-routes.yaml supervise.yaml runsc.yaml
 var fragments embed.FS
 
 // header stands at the top of every rendered file.
@@ -58,6 +58,9 @@ func (p *Plan) files() []string {
 	} else {
 		f = append(f, "no-routes.yaml")
 	}
+	if p.Supervise {
+		f = append(f, "superviserd.yaml", "supervise.yaml")
+	}
 	if p.Runtime == "runsc" {
 		f = append(f, "runsc.yaml")
 	}
@@ -69,6 +72,7 @@ func (p *Plan) variables() types.Mapping {
 	return types.Mapping{
 		"BOTTLE_IDENTITY": p.Identity, "BOTTLE_AGENT": p.Agent, "BOTTLE_NAME": p.Bottle, "BOTTLE_OWNER": p.Owner,
 		"BOTTLE_EGRESSD_IMAGE": p.Images.Egressd, "BOTTLE_PIPELOCKD_IMAGE": p.Images.Pipelockd, "BOTTLE_AGENT_IMAGE": p.Images.Agent,
+		"BOTTLE_SUPERVISERD_IMAGE": p.Images.Superviserd, "BOTTLE_SUPERVISE_ADDRESS": p.Nets.SuperviseAddress().String(),
 		"BOTTLE_UID": strconv.Itoa(p.UID), "BOTTLE_GID": strconv.Itoa(p.GID),
 		"BOTTLE_INSIDE_SUBNET": p.Nets.Inside.String(), "BOTTLE_INSIDE_ADDRESS": p.Nets.ProxyAddress().String(),
 		"BOTTLE_RELAY_SUBNET": p.Nets.Relay.String(), "BOTTLE_OUTSIDE_SUBNET": p.Nets.Outside.String(),

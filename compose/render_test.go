@@ -37,6 +37,7 @@ func TestRenderGolden(t *testing.T) {
 		},
 		"no-routes": func(p *Plan) { p.Routes = false; p.Resources = Resources{CPUs: 0.5, Memory: 512 << 20, Pids: 64} },
 		"runsc":     func(p *Plan) { p.Runtime = "runsc" },
+		"supervise": func(p *Plan) { p.Supervise = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Render(plan(t, change))
@@ -126,7 +127,7 @@ func TestLintCatches(t *testing.T) {
 		"root":             {service("pipelock", func(s *types.ServiceConfig) { s.User = "0:0" }), "runs as root"},
 		"host pid":         {service("agent", func(s *types.ServiceConfig) { s.Pid = "host" }), `sets pid to "host"`},
 		"host network":     {service("agent", func(s *types.ServiceConfig) { s.NetworkMode = "host" }), "network_mode"},
-		"docker socket":    {service("agent", bind("/var/run/docker.sock", true)), "only ./config, ./ca and ./audit"},
+		"docker socket":    {service("agent", bind("/var/run/docker.sock", true)), "only ./config, ./ca, ./audit and ./queue"},
 		"api socket":       {service("agent", func(s *types.ServiceConfig) { s.UseAPISocket = true }), "privileged"},
 		"dot dot":          {service("egress", bind("./config/../../x", true)), "only ./config"},
 		"writable config":  {service("egress", bind("./config", false)), "writable"},
@@ -191,6 +192,31 @@ func TestSplitNets(t *testing.T) {
 	for _, bad := range []string{"10.0.0.0/24", "fd00::/26"} {
 		if _, err := SplitNets(netip.MustParsePrefix(bad)); err == nil {
 			t.Errorf("%s was taken", bad)
+		}
+	}
+}
+
+func TestQueueIsLinted(t *testing.T) {
+	for name, change := range map[string]func(p *types.Project){
+		"mounts ./queue/decisions of the queue in another way": func(p *types.Project) { p.Services["supervise"].Volumes[2].ReadOnly = false },
+		"mounts ./queue of the queue in another way":           func(p *types.Project) { p.Services["supervise"].Volumes[1].Source = "./queue" },
+		"which is for supervise alone": func(p *types.Project) {
+			a := p.Services["agent"]
+			a.Volumes = append(a.Volumes, p.Services["supervise"].Volumes[1])
+			p.Services["agent"] = a
+		},
+		"has no business on the network outside": func(p *types.Project) {
+			p.Services["supervise"].Networks["outside"] = nil
+		},
+	} {
+		pl := plan(t, func(p *Plan) { p.Supervise = true })
+		project, err := load(pl.files(), pl.variables(), Project(pl.Identity))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(project)
+		if err := Lint(project); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -159,7 +159,7 @@ func (r *run) tokens(b *manifest.Bottle) (map[string]secret.String, error) {
 
 // prepare asks the engine what it can do and makes the keys.
 func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec) (*launch.Ready, error) {
-	ready, err := host.CheckEngine(ctx, len(spec.Bottle.Routes) > 0)
+	ready, err := host.CheckEngine(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec)
 	if n := float64(ready.Info.NCPU); n > 0 && bundle.Resources(spec.Bottle).CPUs > n {
 		spec.Bottle.Resources.CPUs = n // the engine refuses more than it has
 	}
-	spec.Keys, err = bundle.NewKeys(spec.Identity, spec.Bottle)
+	spec.Keys, err = bundle.NewKeys(spec.Identity, spec.Bottle, spec.Grants...)
 	return ready, err
 }
 

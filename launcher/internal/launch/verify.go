@@ -23,12 +23,15 @@ type expected struct {
 	roots []string
 }
 
-func expect(routes bool, roots ...string) expected {
+func expect(p parts, roots ...string) expected {
 	e := expected{roots: roots, networks: map[string][]string{
 		"agent": {"inside"}, "egressd": {"inside", "relay"}, "pipelockd": {"outside", "relay"},
 	}}
-	if !routes {
+	if !p.routes {
 		e.networks = map[string][]string{"agent": {"inside"}, "pipelockd": {"inside", "outside"}}
+	}
+	if p.supervise {
+		e.networks["superviserd"] = []string{"inside"}
 	}
 	return e
 }
@@ -138,6 +141,9 @@ func (e expected) checkContainer(c engine.Container, networks map[string]string)
 		}
 	}
 	for _, m := range c.Mounts {
+		if queue := strings.Contains(m.Source, "/queue/"); queue && (component != "superviserd" || strings.HasSuffix(m.Source, "/decisions") && m.RW) {
+			return fmt.Errorf("%s sees %s of the queue as it must not", component, m.Source)
+		}
 		if m.Type == "bind" && !e.within(m.Source) {
 			return fmt.Errorf("%s sees %s of the host", component, m.Source)
 		}

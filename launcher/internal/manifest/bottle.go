@@ -55,7 +55,7 @@ func ParseBottle(name, file string, data []byte, userHome string) (*Bottle, erro
 	if err := doc.Decode(&k); err != nil {
 		return nil, err
 	}
-	b := &Bottle{Name: name, File: file, doc: doc, Routes: k.Egress.Routes}
+	b := &Bottle{Name: name, File: file, doc: doc, Routes: k.Egress.Routes, Supervise: k.Supervise}
 	b.Pipelock = Pipelock{Allow: k.Pipelock.Allow, AllowPrivate: k.Pipelock.AllowPrivate, Hosts: k.Pipelock.Hosts,
 		ExtraCA: expand(k.Pipelock.ExtraCA, filepath.Dir(file), userHome)}
 	b.Resources = Resources{CPUs: k.Resources.CPUs, Memory: k.Resources.Memory, Pids: k.Resources.Pids}
@@ -68,9 +68,6 @@ func ParseBottle(name, file string, data []byte, userHome string) (*Bottle, erro
 }
 
 func (b *Bottle) checkProvider(k *bottleKeys) error {
-	if k.Supervise {
-		return b.doc.Errorf("supervise", "supervise is not served by this build yet; remove it")
-	}
 	if t := k.AgentProvider.Template; t != "" && t != "shell" {
 		return b.doc.Errorf("agent_provider.template", "the agent provider %q is not served by this build yet; use shell", t)
 	}
@@ -188,7 +185,7 @@ var (
 		"npm_config_proxy", "npm_config_https_proxy", "npm_config_noproxy",
 		"ssl_cert_file", "ssl_cert_dir", "node_extra_ca_certs", "requests_ca_bundle", "curl_ca_bundle",
 		"git_ssl_cainfo", "git_ssl_capath", "codex_ca_certificate", "deno_cert",
-		"node_tls_reject_unauthorized", "git_ssl_no_verify",
+		"node_tls_reject_unauthorized", "git_ssl_no_verify", "bottle_mcp_url",
 	}
 )
 

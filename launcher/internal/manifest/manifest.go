@@ -38,6 +38,8 @@ type Bottle struct {
 	Routes    []wire.Route
 	Pipelock  Pipelock
 	Resources Resources
+	// Supervise says that the agent may ask its operator for changes.
+	Supervise bool
 
 	doc *wire.Doc
 }

@@ -96,7 +96,6 @@ func TestBottleRefusals(t *testing.T) {
 		"presets":          {"egress: {presets: [npm]}", "b.md:2:10: egress.presets is not served"},
 		"regex":            {route("host: a.example\n      matches:\n        - path: {regex: '(?=x)'}"), `is not RE2`},
 		"seed phrases":     {"pipelock: {seed_phrase_detection: false}", "not served"},
-		"supervise":        {"supervise: true", "b.md:2:12: supervise is not served"},
 		"provider":         {"agent_provider: {template: claude}", `the agent provider "claude" is not served`},
 		"dockerfile":       {"agent_provider: {dockerfile: x}", "dockerfile is not served"},
 		"no host":          {route("websocket: true"), "b.md:4:7: the route has no host"},
