@@ -326,7 +326,7 @@ func TestReloadApprovesAFinding(t *testing.T) {
 	}
 	approve := func(object, rule string, until time.Time) {
 		before := strings.Count(w.log.String(), `"reloaded"`)
-		w.config.Allowances = []wire.GitAllowance{{Object: object, Rule: rule, Expires: until.Format(time.RFC3339)}}
+		w.config.Allowances = []wire.GitAllowance{{Object: object, Rule: rule, Expires: wire.At(until)}}
 		w.writeConfig()
 		for range 300 {
 			if strings.Count(w.log.String(), `"reloaded"`) > before {

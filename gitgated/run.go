@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/bottlesuite/bottle/gitgated/internal/refpolicy"
 	"github.com/bottlesuite/bottle/gitgated/internal/sshlink"
@@ -37,7 +36,7 @@ func Run(ctx context.Context, args, env []string, stdio daemon.Stdio) error {
 }
 
 func basics(c *wire.Gitgated) daemon.Basics {
-	return daemon.Basics{Version: c.Version, Bottle: c.Bottle, Admin: c.Listen.Admin, Audit: c.Audit.File}
+	return daemon.Basics{Version: c.Version, Bottle: c.Bottle, Admin: c.Listen.Admin, Audit: c.Audit}
 }
 
 func validate(doc *wire.Doc, c *wire.Gitgated) error {
@@ -73,13 +72,13 @@ var oidShape = regexp.MustCompile(`^[0-9a-f]{40}$`)
 func validateAllowances(doc *wire.Doc, all []wire.GitAllowance) error {
 	for i, a := range all {
 		at := fmt.Sprintf("allowances[%d].", i)
-		switch _, err := time.Parse(time.RFC3339, a.Expires); {
+		switch {
 		case !oidShape.MatchString(a.Object):
 			return doc.Errorf(at+"object", "%q is not the full id of an object (40 hexadecimal digits)", a.Object)
 		case a.Rule == "":
 			return doc.Errorf(at+"rule", "the allowance names no rule")
-		case err != nil:
-			return doc.Errorf(at+"expires", "%q is not a time such as 2030-01-31T00:00:00Z", a.Expires)
+		case a.Expires.IsZero():
+			return doc.Errorf(at+"expires", "an approval ends at some time; write expires: 2030-01-31T00:00:00Z")
 		}
 	}
 	return nil

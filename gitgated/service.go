@@ -143,11 +143,7 @@ func (s *service) load(c *wire.Gitgated) (*inForce, error) {
 		p.remotes[r.Name] = to
 	}
 	for _, a := range c.Allowances {
-		until, err := time.Parse(time.RFC3339, a.Expires)
-		if err != nil {
-			return nil, err
-		}
-		p.allowances[allowance{a.Object, a.Rule}] = until
+		p.allowances[allowance{a.Object, a.Rule}] = a.Expires.Time
 	}
 	return p, nil
 }

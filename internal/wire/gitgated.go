@@ -1,12 +1,5 @@
 package wire
 
-import (
-	"fmt"
-	"time"
-
-	"go.yaml.in/yaml/v4"
-)
-
 // Gitgated is /etc/bottle/gitgated.yaml.
 type Gitgated struct {
 	Version int `yaml:"version"`
@@ -86,22 +79,6 @@ type GitAllowance struct {
 	// Object is the full object id.
 	Object string `yaml:"object"`
 	Rule   string `yaml:"rule"`
-	// Expires is RFC 3339.
-	Expires string `yaml:"expires"`
+	// Expires is when the approval ends.
+	Expires Instant `yaml:"expires"`
 }
-
-// Duration is a time span, written as 500ms, 2s or 15m.
-type Duration time.Duration
-
-// UnmarshalYAML reads a duration from a scalar.
-func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
-	v, err := time.ParseDuration(n.Value)
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q is not a time such as 500ms, 2s or 15m", n.Value)
-	}
-	*d = Duration(v)
-	return nil
-}
-
-// MarshalYAML writes the duration as Go does.
-func (d Duration) MarshalYAML() (any, error) { return time.Duration(d).String(), nil }
