@@ -3,11 +3,11 @@ package launch
 import "github.com/bottlesuite/bottle/internal/bottle"
 
 // parts says which sidecars stand in a bottle beside pipelockd.
-type parts struct{ routes, supervise bool }
+type parts struct{ routes, git, supervise bool }
 
 // partsOf reads them off the metadata of a launch.
 func partsOf(m bottle.Metadata) parts {
-	return parts{routes: m.CA["egress"] != "", supervise: m.Supervise}
+	return parts{routes: m.CA["egress"] != "", git: m.Git, supervise: m.Supervise}
 }
 
 // sidecars maps each service to the binary in it.
@@ -15,6 +15,9 @@ func (p parts) sidecars() map[string]string {
 	out := map[string]string{"pipelock": "/pipelockd"}
 	if p.routes {
 		out["egress"] = "/egressd"
+	}
+	if p.git {
+		out["git-gate"] = "/gitgated"
 	}
 	if p.supervise {
 		out["supervise"] = "/superviserd"
@@ -28,6 +31,9 @@ func (p parts) services() []string {
 	if p.routes {
 		out = append(out, "egress")
 	}
+	if p.git {
+		out = append(out, "git-gate")
+	}
 	if p.supervise {
 		out = append(out, "supervise")
 	}
@@ -40,6 +46,9 @@ func (p parts) components() []string {
 	out := []string{"pipelockd"}
 	if p.routes {
 		out = append(out, "egressd")
+	}
+	if p.git {
+		out = append(out, "gitgated")
 	}
 	if p.supervise {
 		out = append(out, "superviserd")
