@@ -34,7 +34,7 @@ func (s *Spec) gitFiles() ([]File, error) {
 	var files []File
 	if len(s.Trust.Certs) > 0 {
 		c.UpstreamCA = []string{caDir + "upstream.pem"}
-		files = append(files, File{Path: "ca/git/upstream.pem", Mode: 0o600, Data: pki.CertPEM(s.Trust.Certs...), Sidecar: true})
+		files = append(files, File{Path: "ca/git-gate/upstream.pem", Mode: 0o600, Data: pki.CertPEM(s.Trust.Certs...), Sidecar: true})
 	}
 	f, err := config("config/gitgated.yaml", c)
 	if err != nil {

@@ -29,7 +29,7 @@ func (s *Spec) directories() []File {
 		dirs = append(dirs, File{Path: "ca/egress", Mode: 0o700, Sidecar: true}, File{Path: "audit/egress", Mode: 0o700, Sidecar: true})
 	}
 	if s.git() {
-		dirs = append(dirs, File{Path: "ca/git", Mode: 0o700, Sidecar: true}, File{Path: "audit/git", Mode: 0o700, Sidecar: true},
+		dirs = append(dirs, File{Path: "ca/git-gate", Mode: 0o700, Sidecar: true}, File{Path: "audit/git-gate", Mode: 0o700, Sidecar: true},
 			File{Path: "mirrors", Mode: 0o700, Sidecar: true})
 	}
 	if s.Bottle.Supervise {
