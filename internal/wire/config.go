@@ -82,6 +82,8 @@ type AllowHost struct {
 	// MaxBytes and RequestsPerMinute override the limits for this host.
 	MaxBytes          Size `yaml:"max_bytes,omitempty"`
 	RequestsPerMinute int  `yaml:"requests_per_minute,omitempty"`
+	// Expires is when the entry ends; absent means never.
+	Expires Instant `yaml:"expires,omitempty"`
 }
 
 // KeyPair names the PEM files of a signing certificate (with its chain up to,
