@@ -24,7 +24,7 @@ var members = map[string][]string{
 
 // mountRoots are the places of the bundle that a service may see, and how.
 var mountRoots = map[string]struct{ readOnly bool }{
-	"config": {true}, "ca": {true}, "audit": {false},
+	"config": {true}, "clients": {true}, "ca": {true}, "audit": {false},
 }
 
 // Lint holds a project against the invariants of a bottle. It returns every
@@ -147,13 +147,13 @@ func lintMounts(s types.ServiceConfig, say func(string, ...any)) {
 		root, ok := mountRoots[top]
 		switch {
 		case v.Type != types.VolumeTypeBind || path.IsAbs(v.Source) || !ok:
-			say("mounts %s %s; only ./config, ./ca and ./audit of the bundle are mounted", v.Type, v.Source)
+			say("mounts %s %s; only ./config, ./clients, ./ca and ./audit of the bundle are mounted", v.Type, v.Source)
 		case root.readOnly && !v.ReadOnly:
 			say("mounts %s writable", v.Source)
 		case src == "ca" || src == "audit" || src == "ca/roots" || strings.HasPrefix(src, "ca/roots/"):
 			say("mounts %s, which holds what is not its own", v.Source)
 		case s.Name == "agent" && !slices.Contains(agentMounts, src):
-			say("mounts %s; the agent sees its certificate and its prompt", v.Source)
+			say("mounts %s; the agent sees its certificate, its prompt and the settings of its clients", v.Source)
 		}
 	}
 	if s.Name != "egress" && len(s.Secrets) > 0 {
@@ -162,7 +162,7 @@ func lintMounts(s types.ServiceConfig, say func(string, ...any)) {
 }
 
 // agentMounts is all that the agent sees of the bundle.
-var agentMounts = []string{"ca/agent", "config/prompt.md", "config/resolv.conf"}
+var agentMounts = []string{"ca/agent", "config/prompt.md", "config/resolv.conf", "clients"}
 
 func lintMembership(p *types.Project, s types.ServiceConfig, say func(string, ...any)) {
 	if len(s.Networks) == 0 {

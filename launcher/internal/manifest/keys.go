@@ -22,7 +22,6 @@ var retired = map[string]string{
 var unserved = map[string]string{
 	"extends":                                "write the parent's keys into this bottle",
 	"git":                                    "",
-	"egress.presets":                         "write the hosts as egress.routes",
 	"egress.routes[].matches[].query_params": "",
 	"pipelock.seed_phrase_detection":         "",
 	"skills":                                 "",
