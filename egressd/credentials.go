@@ -4,22 +4,15 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"net/textproto"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/bottlesuite/bottle/egressd/internal/own"
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/secret"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
-
-// agentCredentials are fields in which an agent could carry a credential of its
-// own. They are removed on every route; what the route injects is set after.
-var agentCredentials = []string{
-	"Authorization", "Proxy-Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key",
-	"X-Auth-Token", "Private-Token", "Job-Token", "X-Access-Token", "X-Amz-Security-Token",
-}
 
 // overrides ask a server to treat a request as one with another method, path or
 // range.
@@ -60,29 +53,21 @@ func loadCredentials(dir string, routes []wire.Route) (credentials, error) {
 	return c, nil
 }
 
-// stripped holds the names of both lists.
+// stripped are fields that no route passes on: an agent's own credentials and
+// the overrides.
 var stripped = func() map[string]bool {
 	m := map[string]bool{}
-	for _, name := range slices.Concat(agentCredentials, overrides) {
+	for _, name := range slices.Concat(own.Fields, []string{"Proxy-Authorization"}, overrides) {
 		m[name] = true
 	}
 	return m
 }()
 
-// folded writes a field's name as gateways that make variables of names see it:
-// with no difference between hyphen and underscore.
-func folded(name string) string {
-	if strings.IndexByte(name, '_') < 0 {
-		return name // canonical, as net/http delivers it
-	}
-	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
-}
-
 // strip removes the agent's own credentials and what would change the meaning
 // of the request behind the proxy's back.
 func strip(h http.Header) {
 	for name := range h {
-		f := folded(name)
+		f := own.Folded(name)
 		if stripped[f] || strings.HasPrefix(f, "Bottle-") || strings.HasPrefix(f, "X-Bottle-") {
 			delete(h, name)
 		}
@@ -92,7 +77,7 @@ func strip(h http.Header) {
 // stripCredentials removes what could be read beside the route's own credential.
 func stripCredentials(h http.Header) {
 	for name := range h {
-		f := strings.ToLower(folded(name))
+		f := strings.ToLower(own.Folded(name))
 		if slices.ContainsFunc(credentialWords, func(word string) bool { return strings.Contains(f, word) }) {
 			delete(h, name)
 		}
@@ -106,17 +91,17 @@ func (c credentials) inject(h http.Header, a wire.Auth) (field string, ok bool) 
 	if !ok || token.Empty() {
 		return "", false
 	}
-	field, value := "Authorization", ""
+	field, value := own.Field(&a), ""
 	switch a.Scheme {
 	case wire.SchemeBasic:
 		value = "Basic " + base64.StdEncoding.EncodeToString([]byte(token.Reveal()))
 	case wire.SchemeHeader:
-		field, value = textproto.CanonicalMIMEHeaderKey(a.Header), token.Reveal()
+		value = token.Reveal()
 	default:
 		value = a.Scheme + " " + token.Reveal()
 	}
 	for name := range h { // X_Api_Key beside X-Api-Key would be a second reading
-		if folded(name) == field {
+		if own.Folded(name) == field {
 			delete(h, name)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bottlesuite/bottle/egressd/internal/own"
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/gitpush"
@@ -28,7 +29,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := s.policy.Load()
-	d, route := judge(p.table, rd)
+	d, route := judge(p.table, rd, r.Header)
 	if d.OK() && route.Limits != nil && r.ContentLength > int64(route.Limits.MaxRequestBytes) && route.Limits.MaxRequestBytes > 0 {
 		d = policy.Denied(policy.ReasonBodyTooLarge, d.Rule, "The body is larger than the route's limit of "+route.Limits.MaxRequestBytes.String()+".")
 	}
@@ -93,6 +94,14 @@ type exchange struct {
 	echoes atomic.Int64
 }
 
+// placeholdersPass reports whether the request's body may hold placeholders.
+func (x *exchange) placeholdersPass() bool {
+	if pass := x.route.BodyPlaceholders; pass != nil {
+		return *pass
+	}
+	return wire.IsModelHost(x.host)
+}
+
 type exchangeKey struct{}
 
 var errCredential = errors.New("the route's credential is missing")
@@ -103,7 +112,7 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 	body := &meter.Body{ReadCloser: r.Body}
 	r.Body = body
 	if x.route.Limits != nil && x.route.Limits.MaxRequestBytes > 0 {
-		r.Body = http.MaxBytesReader(counted, body, int64(x.route.Limits.MaxRequestBytes))
+		r.Body = http.MaxBytesReader(counted, r.Body, int64(x.route.Limits.MaxRequestBytes))
 	}
 	defer func() {
 		e := x.line
@@ -113,7 +122,29 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 		e.Duration = time.Since(x.started.at)
 		s.Record(e)
 	}()
-	s.proxy.ServeHTTP(counted, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	if err := x.guardBody(r); err != nil {
+		s.failed(counted, r, err)
+		return
+	}
+	s.proxy.ServeHTTP(counted, r)
+}
+
+// primed is how long a body may be to be read before its request is sent.
+const primed = 64 << 10
+
+// guardBody keeps placeholders out of the request's body. One that stands in a
+// short body is found before anything is sent.
+func (x *exchange) guardBody(r *http.Request) error {
+	if r.ContentLength == 0 || x.placeholdersPass() {
+		return nil
+	}
+	guarded := own.NewBody(r.Body)
+	r.Body = guarded
+	if r.ContentLength < 0 || r.ContentLength > primed || r.Header.Get("Expect") != "" {
+		return nil
+	}
+	return guarded.Prime(int(r.ContentLength))
 }
 
 // newProxy builds the forwarding half. Every request carries its exchange.

@@ -2,20 +2,23 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 
+	"github.com/bottlesuite/bottle/egressd/internal/own"
 	"github.com/bottlesuite/bottle/internal/gitpush"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/route"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
-// judge decides about a request. It is pure: a table and a reading in, a
-// decision out, with the route that took the request.
-func judge(t *route.Table, r reading) (policy.Decision, *wire.Route) {
+// judge decides about a request. It is pure: a table, a reading and the header
+// fields in (nil in a dry run), a decision out, with the route that took the
+// request.
+func judge(t *route.Table, r reading, header http.Header) (policy.Decision, *wire.Route) {
 	if gitpush.IsPush(r.path, r.query) {
 		return policy.Denied(policy.ReasonGitPush, "", gitpush.Detail), nil
 	}
-	m := t.Match(r.method, r.host, r.port, r.path, r.header)
+	m := t.Match(r.method, r.host, r.port, r.path, header)
 	if m.Reason != "" {
 		return policy.Denied(m.Reason, m.Rule, missDetail(m.Reason, r)), nil
 	}
@@ -26,6 +29,11 @@ func judge(t *route.Table, r reading) (policy.Decision, *wire.Route) {
 		return policy.Denied(policy.ReasonPlaintextAuth, m.Rule, "This route injects a credential, so it is served over https only."), nil
 	case r.upgrade != "" && (r.upgrade != "websocket" || !m.Route.WebSocket):
 		return policy.Denied(policy.ReasonUpgrade, m.Rule, "This route does not allow a protocol upgrade."), nil
+	}
+	rules := own.Rules{Auth: m.Route.Auth, Credentialed: m.Credentialed}
+	if d := rules.Check(header, r.path, r.query); d != nil {
+		d.Rule = m.Rule
+		return *d, nil
 	}
 	return policy.Allowed(m.Rule), m.Route
 }

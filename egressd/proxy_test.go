@@ -16,7 +16,11 @@ import (
 )
 
 func TestCredentialIsInjectedOnceAndTheAgentsOwnRemoved(t *testing.T) {
-	c := startChain(t, nil, defaultRoutes)
+	c := startChain(t, nil, func(port string) []wire.Route {
+		routes := defaultRoutes(port)
+		routes[0].Auth.AgentCredential = wire.AgentCredentialStrip
+		return routes
+	})
 	for _, h2 := range []bool{false, true} {
 		req, _ := http.NewRequest("POST", c.url("api.example", "/v1/x?q=1"), strings.NewReader("hello"))
 		req.Header["Authorization"] = []string{"Bearer own", "Basic own"}

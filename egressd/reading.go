@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bottlesuite/bottle/egressd/internal/own"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/route"
 )
@@ -20,8 +21,6 @@ type reading struct {
 	// slashes says that the path holds an encoded slash.
 	slashes bool
 	query   string // as it came, without "?"
-	// header is the request's own, for header conditions; nil in a dry run.
-	header route.Headers
 	// upgrade is the lower-case protocol that the client asks to switch to.
 	upgrade string
 }
@@ -70,12 +69,11 @@ var connectionOptions = []string{"close", "keep-alive", "upgrade", "te"}
 // readFraming refuses uses of HTTP's own machinery that have no honest purpose
 // here, and notes an upgrade.
 func (r *reading) readFraming(h http.Header) *policy.Decision {
-	r.header = h
 	if len(h["Host"]) > 0 { // net/http takes Host out of HTTP/1.1; here it stands beside :authority
 		return refuse(policy.ReasonAuthorityMismatch, "A Host header stands beside :authority.")
 	}
 	for name := range h {
-		if f := folded(name); f != name && len(h[f]) > 0 {
+		if f := own.Folded(name); f != name && len(h[f]) > 0 {
 			return refuse(policy.ReasonBadRequest, "A header stands there in two spellings, with hyphens and with underscores.")
 		}
 	}

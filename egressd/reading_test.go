@@ -76,7 +76,7 @@ func TestJudge(t *testing.T) {
 				denial = r.readFraming(tc.header)
 			}
 			if denial == nil {
-				d, route := judge(tab, r)
+				d, route := judge(tab, r, tc.header)
 				if d.OK() != (route != nil) {
 					t.Errorf("decision %v with route %v", d, route)
 				}
@@ -108,7 +108,7 @@ func FuzzRead(f *testing.F) {
 		if denial != nil || again != r {
 			t.Fatalf("%+v is read again as %+v, %+v", r, again, denial)
 		}
-		judge(tab, r)
+		judge(tab, r, nil)
 	})
 }
 

@@ -27,7 +27,7 @@ func Run(ctx context.Context, args, env []string, stdio daemon.Stdio) error {
 }
 
 func basics(c *wire.Egressd) daemon.Basics {
-	return daemon.Basics{Version: c.Version, Bottle: c.Bottle, Admin: c.Listen.Admin, Audit: c.Audit.File}
+	return daemon.Basics{Version: c.Version, Bottle: c.Bottle, Admin: c.Listen.Admin, Audit: c.Audit}
 }
 
 func validate(doc *wire.Doc, c *wire.Egressd) error {
@@ -93,6 +93,6 @@ func check(c *wire.Egressd, method, rawURL string) (policy.Decision, error) {
 	if denial != nil {
 		return *denial, nil
 	}
-	d, _ := judge(table, r)
+	d, _ := judge(table, r, nil)
 	return d, nil
 }

@@ -70,6 +70,7 @@ func newService(c *wire.Egressd, env daemon.Env) (daemon.Service[wire.Egressd], 
 		Leaf:     s.leaf,
 		Handler:  s,
 		Refused:  s.serverNameRefused,
+		Unread:   s.requestUnread,
 		ErrorLog: s.errorLog,
 	})
 	if s.port, err = mitm.Listen(c.Listen.Proxy, s.newFront(), s.tunnels, s.errorLog); err != nil {

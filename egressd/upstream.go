@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/bottlesuite/bottle/egressd/internal/own"
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/certs"
 	"github.com/bottlesuite/bottle/internal/policy"
@@ -88,6 +89,8 @@ func (x *exchange) classify(err error, clientGone bool) {
 		x.fail(refused.reason, "The next proxy, pipelockd, refused the tunnel.")
 	case errors.As(err, &tooLarge):
 		x.fail(policy.ReasonBodyTooLarge, "The body is larger than the route's limit.")
+	case errors.Is(err, own.ErrPlaceholder):
+		x.fail(policy.ReasonPlaceholderMisplaced, "A placeholder stands in the body. It is replaced only in the field of the route that its token belongs to; a route whose bodies quote the environment says so with body_placeholders.")
 	case errors.As(err, &untrusted):
 		x.fail(policy.ReasonUpstreamUntrusted, "The upstream's certificate does not verify against the trusted roots.")
 	case errors.As(err, &encoding):

@@ -26,7 +26,7 @@ func Run(ctx context.Context, args, env []string, stdio daemon.Stdio) error {
 }
 
 func basics(c *wire.Pipelockd) daemon.Basics {
-	return daemon.Basics{Version: c.Version, Bottle: c.Bottle, Admin: c.Listen.Admin, Audit: c.Audit.File}
+	return daemon.Basics{Version: c.Version, Bottle: c.Bottle, Admin: c.Listen.Admin, Audit: c.Audit}
 }
 
 func validate(doc *wire.Doc, c *wire.Pipelockd) error {

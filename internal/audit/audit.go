@@ -7,7 +7,6 @@
 package audit
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
@@ -82,9 +81,15 @@ const (
 type Log struct {
 	component, bottle string
 
-	mu   sync.Mutex
-	file *os.File
-	prev string
+	mu       sync.Mutex
+	file     *os.File
+	size     int64
+	rotation Rotation
+	path     string
+	// moved says that the open file has been renamed, and that its successor
+	// could not be made yet.
+	moved bool
+	prev  string
 	// waiting holds lines that could not be written yet, folded counts denials
 	// that will not be.
 	waiting []Line
@@ -97,18 +102,38 @@ type Log struct {
 
 // Open opens or creates an audit file and continues its chain. A half-written
 // last line, as a crash or a full disk leaves it, is closed with a line end
-// and stays visible.
+// and stays visible. The file grows without bound; see [OpenRotating].
 func Open(file, component, bottle string) (*Log, error) {
+	return OpenRotating(file, component, bottle, Rotation{})
+}
+
+// OpenRotating is [Open] for a file that is set aside when it is full.
+func OpenRotating(file, component, bottle string, rotation Rotation) (*Log, error) {
+	f, err := openActive(file)
+	if err != nil {
+		return nil, err
+	}
+	prev, torn, err := lastHash(f)
+	if err == nil && prev == Genesis {
+		prev, err = lastOfSegments(file)
+	}
+	size, sizeErr := f.Seek(0, io.SeekEnd)
+	if err = errors.Join(err, sizeErr); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("cannot continue the audit log %s: %w", file, err)
+	}
+	return &Log{
+		component: component, bottle: bottle, file: f, size: size, rotation: rotation, path: file,
+		prev: prev, torn: torn,
+	}, nil
+}
+
+func openActive(file string) (*os.File, error) {
 	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the audit log: %w", err)
 	}
-	prev, torn, err := lastHash(f)
-	if err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("cannot continue the audit log %s: %w", file, err)
-	}
-	return &Log{component: component, bottle: bottle, file: f, prev: prev, torn: torn}, nil
+	return f, nil
 }
 
 // lastHash returns the hash of the file's last line.
@@ -206,6 +231,9 @@ func (l *Log) flush() error {
 
 // append writes one line at the end of the chain.
 func (l *Log) append(line Line) error {
+	if err := l.makeRoom(); err != nil {
+		return err
+	}
 	line.Prev = l.prev
 	l.buf.Reset()
 	if l.torn {
@@ -218,6 +246,7 @@ func (l *Log) append(line Line) error {
 		return fmt.Errorf("cannot encode an audit line: %w", err)
 	}
 	n, err := l.file.Write(l.buf.Bytes())
+	l.size += int64(n)
 	if err != nil {
 		if n > start { // the chain goes on from what stands in the file
 			l.torn, l.prev = true, hash(l.buf.Bytes()[start:n])
@@ -244,26 +273,6 @@ func clip(s string) string {
 		return s[:maxField] + "…"
 	}
 	return s
-}
-
-// Verify reads an audit file and checks its chain. It returns the number of
-// good lines and, for the first broken one, an error that names it.
-func Verify(r io.Reader) (lines int, err error) {
-	s := bufio.NewScanner(r)
-	s.Buffer(nil, 2*maxLine)
-	prev := Genesis
-	for s.Scan() {
-		var l Line
-		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
-			return lines, fmt.Errorf("line %d is not a whole audit line: %w", lines+1, err)
-		}
-		if l.Prev != prev {
-			return lines, fmt.Errorf("line %d does not follow line %d: a line was changed, removed or added", lines+1, lines)
-		}
-		prev = hash(s.Bytes())
-		lines++
-	}
-	return lines, s.Err()
 }
 
 // NewRequestID returns 16 lower-case base32 digits (80 random bits).

@@ -34,6 +34,13 @@ type AdminHandler interface {
 	HandleAdmin(*http.ServeMux)
 }
 
+// MetricsWriter is a [Service] with metrics beyond its counters, as a [Recorder]
+// has them.
+type MetricsWriter interface {
+	// WriteMetrics prints them in the Prometheus text format.
+	WriteMetrics(w io.Writer, component string)
+}
+
 // own works off a subcommand of this daemon.
 func (s Spec[C]) own(ctx context.Context, name, config string, args []string, stdio Stdio) error {
 	return s.Commands[name].Run(ctx, Call[C]{

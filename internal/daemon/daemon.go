@@ -52,7 +52,7 @@ type Basics struct {
 	Version int
 	Bottle  string
 	Admin   string // loopback address of health, status and metrics
-	Audit   string // file
+	Audit   wire.Audit
 }
 
 // Env is what the skeleton lends to a service.

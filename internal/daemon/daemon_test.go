@@ -54,7 +54,7 @@ func (s *service) Counters() map[string]uint64 { return map[string]uint64{"words
 func spec(s *service) Spec[config] {
 	return Spec[config]{
 		Name: "wordd", Summary: "keeps a word",
-		Basics: func(c *config) Basics { return Basics{c.Version, c.Bottle, c.Listen.Admin, c.Audit.File} },
+		Basics: func(c *config) Basics { return Basics{c.Version, c.Bottle, c.Listen.Admin, c.Audit} },
 		Validate: func(doc *wire.Doc, c *config) error {
 			if c.Word == "" {
 				return doc.Errorf("word", "word is missing")
@@ -261,17 +261,4 @@ func (f *fixture) status() (st wire.Status) {
 		f.t.Fatalf("status: %d %s", code, out)
 	}
 	return st
-}
-
-func TestMetrics(t *testing.T) {
-	var c counters
-	c.add("deny:host_not_allowed", 2)
-	c.add("allow", 1)
-	var out bytes.Buffer
-	writeMetrics(&out, "egressd", c.snapshot())
-	want := "# HELP bottle_egressd_total Events since start.\n# TYPE bottle_egressd_total counter\n" +
-		"bottle_egressd_total{event=\"allow\"} 1\nbottle_egressd_total{event=\"deny:host_not_allowed\"} 2\n"
-	if out.String() != want {
-		t.Errorf("got\n%s", out.String())
-	}
 }

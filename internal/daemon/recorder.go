@@ -1,7 +1,10 @@
 package daemon
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/policy"
@@ -13,6 +16,13 @@ type Recorder struct {
 	log      *slog.Logger
 	audit    *audit.Log
 	counters counters
+	traffic  traffic
+}
+
+// traffic is what passed, for the metrics.
+type traffic struct {
+	bytesIn, bytesOut atomic.Int64
+	durations         histogram
 }
 
 // NewRecorder returns a recorder for what the skeleton lends.
@@ -22,6 +32,11 @@ func NewRecorder(env Env) *Recorder { return &Recorder{log: env.Log, audit: env.
 // written the log keeps it, and [Recorder.Require] denies what comes next.
 func (r *Recorder) Record(e audit.Entry) {
 	r.count(e)
+	if e.Event == "request" && e.Decision != policy.Deny {
+		r.traffic.durations.observe(e.Duration)
+	}
+	r.traffic.bytesIn.Add(e.BytesIn)
+	r.traffic.bytesOut.Add(e.BytesOut)
 	if err := r.audit.Write(e); err != nil {
 		r.log.Error("an audit line is waiting to be written", "error", err)
 	}
@@ -59,6 +74,14 @@ func (r *Recorder) count(e audit.Entry) {
 // Count adds one to the counter name, which must come from a closed set: the
 // names stay in memory.
 func (r *Recorder) Count(name string) { r.counters.add(name, 1) }
+
+// WriteMetrics prints what passed in the Prometheus text format.
+func (r *Recorder) WriteMetrics(w io.Writer, component string) {
+	prefix := "bottle_" + component
+	r.traffic.durations.write(w, prefix+"_request_duration_seconds", "How long allowed requests took, to the end of the response.")
+	head(w, prefix+"_bytes_total", "counter", "Bytes of bodies: in is from the agent, out is to it.")
+	fmt.Fprintf(w, "%s_bytes_total{direction=\"in\"} %d\n%s_bytes_total{direction=\"out\"} %d\n", prefix, r.traffic.bytesIn.Load(), prefix, r.traffic.bytesOut.Load())
+}
 
 // Counters implements that part of [Service].
 func (r *Recorder) Counters() map[string]uint64 { return r.counters.snapshot() }

@@ -59,8 +59,11 @@ func (s Spec[C]) validate(doc *wire.Doc, c *C) error {
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 		return doc.Errorf("listen.admin", "listen.admin must be a loopback address, such as 127.0.0.1:9901, not %q", b.Admin)
 	}
-	if b.Audit == "" {
+	switch {
+	case b.Audit.File == "":
 		return doc.Errorf("audit.file", "audit.file is missing: decisions must be recorded somewhere")
+	case b.Audit.Keep < 0:
+		return doc.Errorf("audit.keep", "audit.keep is a number of files; 0 keeps all")
 	}
 	return s.Validate(doc, c)
 }
@@ -81,7 +84,7 @@ func (s Spec[C]) serve(ctx context.Context, file string, stdio Stdio) error {
 	tuneGC()
 	b := s.Basics(l.config)
 	log := slog.New(slog.NewJSONHandler(stdio.Out, nil)).With("component", s.Name, "bottle", b.Bottle)
-	trail, err := audit.Open(b.Audit, s.Name, b.Bottle)
+	trail, err := audit.OpenRotating(b.Audit.File, s.Name, b.Bottle, rotation(b.Audit))
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Name, err)
 	}
@@ -111,6 +114,13 @@ func (s Spec[C]) serve(ctx context.Context, file string, stdio Stdio) error {
 	err = svc.Serve(ctx)
 	log.Info("stopped")
 	return errors.Join(err, trail.Write(audit.Entry{Event: "stop"}))
+}
+
+func rotation(a wire.Audit) audit.Rotation {
+	if a.MaxBytes == 0 {
+		a.MaxBytes = wire.DefaultAuditBytes
+	}
+	return audit.Rotation{MaxBytes: int64(a.MaxBytes), Keep: a.Keep}
 }
 
 // reload puts the file into force when it is good, and keeps what is in force
@@ -150,7 +160,11 @@ func (s Spec[C]) admin(bottle string, svc Service[C], st *state) http.Handler {
 		})
 	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		writeMetrics(w, s.Name, svc.Counters())
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		writeMetrics(w, s.Name, svc.Counters(), st)
+		if own, ok := svc.(MetricsWriter); ok {
+			own.WriteMetrics(w, s.Name)
+		}
 	})
 	if own, ok := svc.(AdminHandler); ok {
 		own.HandleAdmin(mux)

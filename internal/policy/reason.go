@@ -22,12 +22,14 @@ const (
 	ReasonUpgrade       Reason = "upgrade_not_allowed"
 
 	// What leaves.
-	ReasonGitPush        Reason = "git_push_over_https" // pushes go through the git gate
-	ReasonSecretFound    Reason = "secret_found"        // a credential in URL, headers or body
-	ReasonUnscannable    Reason = "unscannable_body"    // a body that cannot be read, so cannot be cleared
-	ReasonRelayForged    Reason = "relay_forged"        // a relay header whose MAC does not verify
-	ReasonBodyTooLarge   Reason = "body_too_large"
-	ReasonCredentialGone Reason = "credential_missing" // the route's credential cannot be read
+	ReasonGitPush              Reason = "git_push_over_https" // pushes go through the git gate
+	ReasonSecretFound          Reason = "secret_found"        // a credential in URL, headers or body
+	ReasonUnscannable          Reason = "unscannable_body"    // a body that cannot be read, so cannot be cleared
+	ReasonRelayForged          Reason = "relay_forged"        // a relay header whose MAC does not verify
+	ReasonBodyTooLarge         Reason = "body_too_large"
+	ReasonCredentialGone       Reason = "credential_missing"    // the route's credential cannot be read
+	ReasonAgentCredential      Reason = "agent_credential"      // a credential that the bottle did not provide
+	ReasonPlaceholderMisplaced Reason = "placeholder_misplaced" // a placeholder in another place than its own
 
 	// Failing closed.
 	ReasonUpstreamUnreachable Reason = "upstream_unreachable"
@@ -59,6 +61,8 @@ var Reasons = []struct {
 	{ReasonUnscannable, "The encoding of a body cannot be read, so it cannot be cleared to pass."},
 	{ReasonRelayForged, "A relay header arrived that egressd did not sign."},
 	{ReasonBodyTooLarge, "The body is larger than the limit of the route."},
+	{ReasonAgentCredential, "The request carries a credential of the agent's own on a host whose credential the bottle provides."},
+	{ReasonPlaceholderMisplaced, "A placeholder stands in another place than the field of the route that its token belongs to."},
 	{ReasonCredentialGone, "The credential of the route cannot be read, so the request is not sent without it."},
 	{ReasonUpstreamUnreachable, "The upstream did not answer."},
 	{ReasonUpstreamUntrusted, "The upstream's certificate does not verify against the roots that the bottle trusts."},

@@ -33,7 +33,13 @@ var ordinary = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTION
 // use; matching does not allocate.
 type Table struct {
 	hosts  *HostSet
-	groups [][]*compiled // by index of the host set
+	groups []group // by index of the host set
+}
+
+// group is the routes of one host pattern.
+type group struct {
+	routes       []*compiled
+	credentialed bool
 }
 
 type compiled struct {
@@ -66,6 +72,8 @@ type Result struct {
 	Rule string
 	// Route is the route that took the request, else nil. Do not change it.
 	Route *wire.Route
+	// Credentialed says that some route of this host injects a credential.
+	Credentialed bool
 }
 
 // Compile checks routes and builds their table. An error begins with the name of
@@ -84,15 +92,21 @@ func Compile(routes []wire.Route) (*Table, error) {
 			pattern = host + ":" + port
 		}
 		if g := slices.Index(patterns, pattern); g >= 0 {
-			t.groups[g] = append(t.groups[g], c)
+			t.groups[g].add(c)
 			continue
 		}
 		patterns = append(patterns, pattern)
-		t.groups = append(t.groups, []*compiled{c})
+		t.groups = append(t.groups, group{})
+		t.groups[len(t.groups)-1].add(c)
 	}
 	var err error
 	t.hosts, err = NewHostSet(patterns)
 	return t, err
+}
+
+func (g *group) add(c *compiled) {
+	g.routes = append(g.routes, c)
+	g.credentialed = g.credentialed || c.route.Auth != nil
 }
 
 func join(name, field string) string {
@@ -138,8 +152,8 @@ func (t *Table) Match(method, host, port, path string, h Headers) Result {
 	if !ok {
 		return Result{Reason: policy.ReasonHostNotAllowed}
 	}
-	miss := Result{Reason: policy.ReasonPathNotAllowed, Rule: t.groups[g][0].name}
-	for _, c := range t.groups[g] {
+	miss := Result{Reason: policy.ReasonPathNotAllowed, Rule: t.groups[g].routes[0].name}
+	for _, c := range t.groups[g].routes {
 		for i := range c.matches {
 			m := &c.matches[i]
 			switch {
@@ -147,7 +161,7 @@ func (t *Table) Match(method, host, port, path string, h Headers) Result {
 			case !m.takesMethod(method):
 				miss = Result{Reason: policy.ReasonMethodNotAllowed, Rule: m.name}
 			default:
-				return Result{Rule: m.name, Route: &c.route}
+				return Result{Rule: m.name, Route: &c.route, Credentialed: t.groups[g].credentialed}
 			}
 		}
 	}

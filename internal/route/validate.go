@@ -110,6 +110,16 @@ func validateAuth(a wire.Auth) (field string, err error) {
 	if !ValidTokenRef(a.TokenRef) {
 		return "auth.token_ref", fmt.Errorf("token_ref %q is not the name of an environment variable ([A-Z][A-Z0-9_]*)", a.TokenRef)
 	}
+	switch a.AgentCredential {
+	case "", wire.AgentCredentialRefuse, wire.AgentCredentialStrip:
+	default:
+		return "auth.agent_credential", fmt.Errorf("agent_credential %q is neither refuse nor strip", a.AgentCredential)
+	}
+	for i, key := range a.Query {
+		if !isFieldName(key) {
+			return "auth.query[" + strconv.Itoa(i) + "]", fmt.Errorf("%q is not a key of a query: letters, digits, hyphens and underscores", key)
+		}
+	}
 	switch a.Scheme {
 	case wire.SchemeBearer, wire.SchemeToken, wire.SchemeBasic:
 		if a.Header != "" {

@@ -3,6 +3,7 @@ package testkit
 import (
 	"bytes"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -19,6 +20,11 @@ type Seen struct {
 	Header                   http.Header
 	Trailer                  http.Header
 	Body                     []byte
+}
+
+// String describes the request in one line, its body by length.
+func (s Seen) String() string {
+	return fmt.Sprintf("%s %s%s %s %v, a body of %d bytes", s.Method, s.Host, s.URI, s.Proto, s.Header, len(s.Body))
 }
 
 // Upstream is a recording HTTPS server on loopback.

@@ -87,4 +87,12 @@ type DNS struct {
 type Audit struct {
 	// File is the JSON lines file; its directory must exist.
 	File string `yaml:"file"`
+	// MaxBytes is the size at which the file is set aside as NAME.00001.jsonl
+	// and so on; unset, [DefaultAuditBytes].
+	MaxBytes Size `yaml:"max_bytes,omitempty"`
+	// Keep is how many such files stay; 0 means all.
+	Keep int `yaml:"keep,omitempty"`
 }
+
+// DefaultAuditBytes is some 200,000 requests.
+const DefaultAuditBytes Size = 64 << 20

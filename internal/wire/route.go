@@ -12,8 +12,12 @@ type Route struct {
 	WebSocket bool `yaml:"websocket,omitempty"`
 	// EncodedSlash takes paths with "%2F" in them, as package registries use
 	// it in "@scope%2Fname". Matching takes it for an ordinary byte.
-	EncodedSlash bool    `yaml:"encoded_slash,omitempty"`
-	Limits       *Limits `yaml:"limits,omitempty"`
+	EncodedSlash bool `yaml:"encoded_slash,omitempty"`
+	// BodyPlaceholders lets placeholders pass in request bodies, where they
+	// are never replaced: a conversation may quote the agent's environment.
+	// Unset, they pass to the hosts of [ModelHosts] only.
+	BodyPlaceholders *bool   `yaml:"body_placeholders,omitempty"`
+	Limits           *Limits `yaml:"limits,omitempty"`
 }
 
 // Match is one alternative of a route; all of its conditions must hold.
@@ -43,6 +47,13 @@ const (
 	SchemeHeader = "header" // <Header>: <token>
 )
 
+// What becomes of the agent's own credential on a host whose credential the
+// bottle provides.
+const (
+	AgentCredentialRefuse = "refuse"
+	AgentCredentialStrip  = "strip" // header fields are removed; queries pass
+)
+
 // Auth names the credential that egressd injects on a route. It holds a
 // reference, never a value.
 type Auth struct {
@@ -53,6 +64,12 @@ type Auth struct {
 	TokenRef string `yaml:"token_ref"`
 	// Header is the field to set, for SchemeHeader only.
 	Header string `yaml:"header,omitempty"`
+	// Query names keys of the query that carry a credential on this host, in
+	// addition to those that egressd knows. A request with one is refused.
+	Query []string `yaml:"query,omitempty"`
+	// AgentCredential is what becomes of a credential that the agent brings
+	// itself: AgentCredentialRefuse, the default, or AgentCredentialStrip.
+	AgentCredential string `yaml:"agent_credential,omitempty"`
 	// Scrub is false to leave this token, on this route, in what comes back.
 	Scrub *bool `yaml:"scrub,omitempty"`
 }

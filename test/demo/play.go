@@ -25,6 +25,7 @@ func (d *demo) play(ctx context.Context) error {
 		d.refused("2b", "another path: GET "+d.site("api")+"/admin", policy.ReasonPathNotAllowed, api+"/admin"),
 		d.refused("2c", "another method: DELETE /v1/hello", policy.ReasonMethodNotAllowed, "-X", "DELETE", api+"/v1/hello"),
 		d.past,
+		d.refused("2e", "a key of the agent's own: GET /v1/hello", policy.ReasonAgentCredential, "-H", "Authorization: Bearer the-agents-own", api+"/v1/hello"),
 		d.refused("3", "POST /v1/upload with an AWS-shaped key", policy.ReasonSecretFound, "--json", `{"note":"`+key+`"}`, api+"/v1/upload"),
 		d.install,
 	} {
@@ -53,24 +54,24 @@ func (d *demo) seen(ctx context.Context, m upstream.Mark) ([]upstream.Request, s
 	return requests, fmt.Sprintf("%s %s", requests[0].Method, requests[0].URI)
 }
 
-// fetch is the first attempt: an allowed URL, and a credential of the agent's
-// own in place of which the real one is sent.
+// fetch is the first attempt: an allowed URL, and the placeholder that the agent
+// has, in place of which the real token is sent.
 func (d *demo) fetch(ctx context.Context) error {
 	before, audited := d.upstream.Mark(), d.audited()
-	r, err := d.agent(ctx, "curl -sS --fail -H 'Authorization: Bearer the-agents-own' https://"+d.site("api")+"/v1/hello")
+	r, err := d.agent(ctx, `curl -sS --fail -H "Authorization: Bearer $DEMO_TOKEN" https://`+d.site("api")+"/v1/hello")
 	if err != nil {
 		return err
 	}
 	requests, saw := d.seen(ctx, before)
-	out := row{number: "1a", tried: "GET " + d.site("api") + "/v1/hello", happened: "200, credential replaced", saw: saw + " with the real token"}
+	out := row{number: "1a", tried: "GET " + d.site("api") + "/v1/hello", happened: "200, placeholder replaced", saw: saw + " with the real token"}
 	var h upstream.Hello
 	switch err := json.Unmarshal([]byte(r.Stdout), &h); {
 	case err != nil || r.Status != 0:
 		out.happened, out.wrong = fmt.Sprintf("curl ended with %d", r.Status), strings.TrimSpace(r.Stdout+r.Stderr)
 	case len(requests) != 1 || requests[0].Header.Get("Authorization") != "Bearer "+d.token:
 		out.saw, out.wrong = saw, "the upstream did not see the real token, once"
-	case requests[0].Contains("the-agents-own"):
-		out.wrong = "the agent's own credential reached the upstream"
+	case requests[0].Contains("placeholder"):
+		out.wrong = "the placeholder reached the upstream"
 	case strings.Contains(r.Stdout, d.token):
 		out.wrong = "the agent got to see the token"
 	}

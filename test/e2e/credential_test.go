@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/test/upstream"
 )
 
@@ -50,26 +51,54 @@ func TestCredentialIsInjected(t *testing.T) {
 	}
 }
 
-// TestTheAgentsOwnCredentialIsReplaced sends credentials of the agent's own
-// along, in every field that could carry one.
-func TestTheAgentsOwnCredentialIsReplaced(t *testing.T) {
+// TestTheAgentsOwnCredentialIsRefused brings credentials of the agent's own to
+// hosts whose credential the bottle provides, and placeholders to other places
+// than theirs.
+func TestTheAgentsOwnCredentialIsRefused(t *testing.T) {
 	w, b := inBottle(t)
-	for site, injected := range map[string]http.Header{
-		"api":  {"Authorization": {"Bearer " + w.token}},
-		"key":  {"X-Api-Key": {w.keys["E2E_KEY"]}},
-		"open": {},
+	own := policy.ReasonAgentCredential
+	misplaced := policy.ReasonPlaceholderMisplaced
+	body := `{"key": "bottle-placeholder-E2E_TOKEN"}`
+	withBody := w.request("open", "POST", "/v1/upload", "Content-Type: application/json", fmt.Sprintf("Content-Length: %d", len(body)))
+	withBody.Send = append(withBody.Send, body...)
+	refused(t, w, b, []refusal{
+		{"bearer", w.request("api", "GET", "/v1/hello", "Authorization: Bearer agents-own"), own},
+		{"basic", w.request("basic", "GET", "/v1/hello", "Authorization: Basic YWdlbnRzOm93bg=="), own},
+		{"header", w.request("key", "GET", "/v1/hello", "X-Api-Key: agents-own"), own},
+		{"another header", w.request("api", "GET", "/v1/hello", "X-Api-Key: agents-own"), own},
+		{"query", w.request("api", "GET", "/v1/hello?access_token=agents-own"), own},
+		{"placeholder of another token", w.request("api", "GET", "/v1/hello", "Authorization: Bearer bottle-placeholder-E2E_KEY"), misplaced},
+		{"placeholder in another field", w.request("key", "GET", "/v1/hello", "Authorization: Bearer bottle-placeholder-E2E_KEY"), misplaced},
+		{"placeholder for another host", w.request("open", "GET", "/v1/hello", "Authorization: Bearer bottle-placeholder-E2E_TOKEN"), misplaced},
+		{"placeholder in the query", w.request("open", "GET", "/v1/hello?q=bottle-placeholder-E2E_TOKEN"), misplaced},
+		{"placeholder in the path", w.request("open", "GET", "/v1/bottle-placeholder-E2E_TOKEN"), misplaced},
+		{"placeholder in the body", withBody, misplaced},
+	})
+}
+
+// TestWhatTheAgentBringsStaysBehind sends the placeholder from the agent's
+// environment to the route that it belongs to, and credentials of the agent's own
+// to a host that nobody gave the bottle a credential for.
+func TestWhatTheAgentBringsStaysBehind(t *testing.T) {
+	w, b := inBottle(t)
+	for site, tc := range map[string]struct {
+		sent     string
+		injected http.Header
+	}{
+		"api":  {`-H "Authorization: Bearer $E2E_TOKEN"`, http.Header{"Authorization": {"Bearer " + w.token}}},
+		"key":  {`-H "X-Api-Key: $E2E_KEY"`, http.Header{"X-Api-Key": {w.keys["E2E_KEY"]}}},
+		"open": {`-u agents-own:agents-own -H 'X-Api-Key: agents-own' -H 'X-Auth-Token: agents-own' -H 'Private-Token: agents-own'`, nil},
 	} {
 		t.Run(site, func(t *testing.T) {
 			before := w.upstream.Mark()
-			b.shell(t, `curl -sS --fail -o /dev/null -u agents-own:agents-own -H 'X-Api-Key: agents-own' -H 'X-Auth-Token: agents-own' \
-				-H 'Proxy-Authorization: agents-own' -H 'Private-Token: agents-own' -H 'Bottle-Relay: agents-own' `+w.url(site, "/v1/hello"))
+			b.shell(t, `curl -sS --fail -o /dev/null -H 'Proxy-Authorization: agents-own' -H 'Bottle-Relay: agents-own' `+tc.sent+" "+w.url(site, "/v1/hello"))
 			r := sawOne(t, w.upstream, before)
-			if r.Contains("agents-own") || r.Contains(base64.StdEncoding.EncodeToString([]byte("agents-own:agents-own"))) {
-				t.Errorf("the agent's own credential reached the upstream: %v", r.Header)
+			if r.Contains("agents-own") || r.Contains(base64.StdEncoding.EncodeToString([]byte("agents-own:agents-own"))) || r.Contains("placeholder") {
+				t.Errorf("what the agent brought reached the upstream: %v", r.Header)
 			}
 			for _, field := range []string{"Authorization", "X-Api-Key"} {
-				if !slices.Equal(r.Header[field], injected[field]) {
-					t.Errorf("the upstream saw %d values of %s, want %d", len(r.Header[field]), field, len(injected[field]))
+				if !slices.Equal(r.Header[field], tc.injected[field]) {
+					t.Errorf("the upstream saw %d values of %s, want %d", len(r.Header[field]), field, len(tc.injected[field]))
 				}
 			}
 			if r.Header["Bottle-Relay"] != nil {

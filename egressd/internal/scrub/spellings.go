@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"net/url"
 	"strings"
+
+	"github.com/bottlesuite/bottle/internal/secret"
 )
 
 // filler stands where a mask is longer than a credential's name. It is a letter
@@ -42,7 +44,7 @@ func spellings(s Secret) []needle {
 
 // plainMask is the placeholder, cut or filled to n bytes.
 func plainMask(name string, n int) string {
-	m := "bottle-placeholder-" + name
+	m := secret.Placeholder(name)
 	if len(m) >= n {
 		return m[:n]
 	}

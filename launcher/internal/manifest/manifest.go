@@ -18,6 +18,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/bottlesuite/bottle/internal/secret"
 	"github.com/bottlesuite/bottle/internal/wire"
 	"github.com/bottlesuite/bottle/launcher/internal/preset"
 )
@@ -110,10 +111,6 @@ func (b *Bottle) Hosts() []wire.AllowHost {
 	return out
 }
 
-// Placeholder is what the agent sees instead of the token ref: a text that tells
-// what it is, and lets a client start that insists on having one.
-func Placeholder(ref string) string { return "bottle-placeholder-" + ref }
-
 // Placeholders are the token_refs of which the agent gets a placeholder: those
 // that the bottle's env does not set itself.
 func (b *Bottle) Placeholders() []string {
@@ -130,7 +127,7 @@ func (b *Bottle) ResolveEnv(lookup func(string) (string, bool)) (map[string]stri
 		maps.Copy(out, p.Env)
 	}
 	for _, ref := range b.Placeholders() {
-		out[ref] = Placeholder(ref)
+		out[ref] = secret.Placeholder(ref)
 	}
 	for _, v := range b.Env {
 		if v.From == "" {
