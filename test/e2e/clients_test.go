@@ -226,7 +226,7 @@ func downloadDeb(t *testing.T, _ *world, b *bottle) {
 	}
 }
 
-// cloneLarge clones a repository of 50,000 objects and 100 MiB.
+// cloneLarge clones a history of 50,000 objects and 100 MiB.
 func cloneLarge(t *testing.T, w *world, b *bottle) {
 	dir, err := largeRepository()
 	if err != nil {

@@ -14,14 +14,15 @@ import (
 	"strings"
 )
 
-// The large repository: so many files of incompressible bytes, in one commit
-// that is always the same.
+// The large repository: a history of commits, each of which replaces all files by
+// new ones of incompressible bytes. Nearly all of it is history, so that a clone
+// is work for the network and not for the file system.
 const (
-	largeDirs   = 500
-	largeInEach = 100
-	largeFile   = 2200 // bytes
-	// largeObjects are its files, its folders, the folder of those and the commit.
-	largeObjects = largeDirs*largeInEach + largeDirs + 2
+	largeCommits = 500
+	largeInEach  = 100
+	largeFile    = 2200 // bytes
+	// largeObjects are the files, and for each commit itself and two folders.
+	largeObjects = largeCommits * (largeInEach + 3)
 )
 
 // largeRepository makes the repository, or finds it made by an earlier run, and
@@ -31,7 +32,7 @@ func largeRepository() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := fmt.Sprintf("git-%d-%d-%d", largeDirs, largeInEach, largeFile)
+	name := fmt.Sprintf("history-%d-%d-%d", largeCommits, largeInEach, largeFile)
 	dir := filepath.Join(root, name)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
@@ -70,8 +71,8 @@ func writeLarge(in io.WriteCloser) {
 	w := bufio.NewWriterSize(in, 1<<20)
 	content := rand.NewChaCha8([32]byte([]byte("the content of a large repo.....")))
 	block := make([]byte, largeFile)
-	fmt.Fprint(w, "commit refs/heads/main\ncommitter A Tester <tester@demo.example> 1700000000 +0000\ndata 5\nlarge\n")
-	for i := range largeDirs {
+	for i := range largeCommits {
+		fmt.Fprintf(w, "commit refs/heads/main\ncommitter A Tester <tester@demo.example> %d +0000\ndata 5\nlarge\ndeleteall\n", 1700000000+i)
 		for j := range largeInEach {
 			_, _ = content.Read(block) // never fails
 			fmt.Fprintf(w, "M 100644 inline d%03d/f%03d\ndata %d\n%s\n", i, j, largeFile, block)
