@@ -19,19 +19,22 @@ func serve(t *testing.T, refused func(Tunnel, string)) (ca *testkit.CA, dial fun
 	return serveWith(t, Options{Refused: refused})
 }
 
-// serveWith is serve with more options; Leaf and Handler are filled in.
+// serveWith is serve with more options; Leaf is filled in, and a Handler where
+// there is none.
 func serveWith(t *testing.T, opts Options) (ca *testkit.CA, dial func() net.Conn) {
 	t.Helper()
 	ca = testkit.NewCA(t, "test")
 	leaf := ca.Leaf(t, "api.example", "other.example")
 	opts.Leaf = func(string) (*tls.Certificate, error) { return &leaf, nil }
-	opts.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		tun, ok := TunnelFrom(r.Context())
-		if !ok || tun.Authority() != "api.example:443" {
-			t.Errorf("the handler got the tunnel %v", tun)
-		}
-		_, _ = io.WriteString(w, r.Proto)
-	})
+	if opts.Handler == nil {
+		opts.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			tun, ok := TunnelFrom(r.Context())
+			if !ok || tun.Authority() != "api.example:443" {
+				t.Errorf("the handler got the tunnel %v", tun)
+			}
+			_, _ = io.WriteString(w, r.Proto)
+		})
+	}
 	s := New(opts)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
