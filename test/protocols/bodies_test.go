@@ -22,21 +22,16 @@ const (
 // upload by HTTP/1.1, and looks at what the proxies took for it. Everything is
 // read on the way: what goes up for secrets, what comes down for the credential.
 func TestHugeBodies(t *testing.T) {
+	t.Parallel()
 	s := start(t, wire.Route{})
 	hash := sha256.New()
-	if _, err := io.Copy(hash, upstream.Content(huge)); err != nil {
-		t.Fatal(err)
-	}
-	want := fmt.Sprintf("%x", hash.Sum(nil))
-
 	resp, err := s.Client(t, true).Get(s.URL(fmt.Sprintf("/download?bytes=%d", huge)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	hash.Reset()
 	n, err := io.Copy(hash, resp.Body)
-	if got := fmt.Sprintf("%x", hash.Sum(nil)); err != nil || n != huge || got != want || resp.ProtoMajor != 2 {
-		t.Errorf("down: %s, %d bytes, %s, %v", resp.Proto, n, got, err)
+	if err != nil || n != huge || resp.ProtoMajor != 2 {
+		t.Errorf("down: %s, %d bytes, %v", resp.Proto, n, err)
 	}
 	_ = resp.Body.Close()
 
@@ -49,8 +44,9 @@ func TestHugeBodies(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if got := s.sum.Load(); resp.StatusCode != http.StatusOK || s.came.Load() != huge || got != want {
-		t.Errorf("up: %s, %d bytes, %s", resp.Status, s.came.Load(), got)
+	// Both were the same bytes at their source.
+	if down, up := fmt.Sprintf("%x", hash.Sum(nil)), s.sum.Load(); resp.StatusCode != http.StatusOK || s.came.Load() != huge || up != down {
+		t.Errorf("up: %s, %d bytes of the hash %s; down came %s", resp.Status, s.came.Load(), up, down)
 	}
 	for name, peak := range map[string]float64{"egressd": s.Egressd.PeakMiB(t), "pipelockd": s.Pipelockd.PeakMiB(t)} {
 		t.Logf("%s had at most %.0f MiB in use", name, peak)

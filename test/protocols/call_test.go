@@ -51,6 +51,7 @@ func readMessage(r io.Reader) (string, error) {
 // TestCalls holds a conversation in one call: the next message is sent only when
 // the answer to the one before has come, and the status is in the trailers.
 func TestCalls(t *testing.T) {
+	t.Parallel()
 	s := start(t, wire.Route{})
 	body, say := io.Pipe()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

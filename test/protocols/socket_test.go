@@ -30,6 +30,7 @@ func socket(w http.ResponseWriter, r *http.Request) {
 // TestWebSocket speaks, is silent for a while, and speaks again, where a route
 // allows it; where none does, the upstream hears nothing.
 func TestWebSocket(t *testing.T) {
+	t.Parallel()
 	frame := []byte("\x82\x85\x01\x02\x03\x04hello") // masked, binary
 	for name, allowed := range map[string]bool{"allowed": true, "not allowed": false} {
 		t.Run(name, func(t *testing.T) {

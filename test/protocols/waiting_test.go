@@ -37,6 +37,7 @@ func (s *started) events(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	s := start(t, wire.Route{})
 	for name, http2 := range protocols {
 		t.Run(name, func(t *testing.T) {
