@@ -38,7 +38,7 @@ resources: {cpus: 2, memory: 2GiB, pids: 512}
 
 // clientHandlers are what the upstream serves to real clients.
 func clientHandlers() map[string]http.Handler {
-	git := sync.OnceValues(func() (http.Handler, error) { return gitServer("/git/") })
+	git := sync.OnceValues(func() (http.Handler, error) { return largeServer("/git/") })
 	return map[string]http.Handler{"/pip/": wheels(), "/git/": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, err := git()
 		if err != nil {

@@ -83,9 +83,9 @@ func writeLarge(in io.WriteCloser) {
 	_ = in.Close()
 }
 
-// gitServer serves the large repository by git's own program, which the
+// largeServer serves the large repository by git's own program, which the
 // operator's git brings along.
-func gitServer(below string) (http.Handler, error) {
+func largeServer(below string) (http.Handler, error) {
 	dir, err := largeRepository()
 	if err != nil {
 		return nil, err

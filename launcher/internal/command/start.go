@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -140,7 +141,8 @@ func (r *run) spec(ctx context.Context, agent string) (*manifest.Launch, *bundle
 // text, and so be scrubbed from responses.
 const minToken = 8
 
-// tokens reads the tokens that the routes name from the environment.
+// tokens reads the tokens that routes and git remotes name from the environment,
+// and the remotes' keys from their files.
 func (r *run) tokens(b *manifest.Bottle) (map[string]secret.String, error) {
 	values := map[string]secret.String{}
 	var missing error
@@ -158,12 +160,17 @@ func (r *run) tokens(b *manifest.Bottle) (map[string]secret.String, error) {
 			values[ref] = secret.New(v)
 		}
 	}
+	git, err := b.ReadGitSecrets(r.lookup)
+	if missing == nil {
+		missing = err
+	}
+	maps.Copy(values, git)
 	return values, missing
 }
 
 // prepare asks the engine what it can do and makes the keys.
 func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec) (*launch.Ready, error) {
-	ready, err := host.CheckEngine(ctx, len(spec.Bottle.Routes) > 0)
+	ready, err := host.CheckEngine(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +183,7 @@ func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec)
 	if n := float64(ready.Info.NCPU); n > 0 && bundle.Resources(spec.Bottle).CPUs > n {
 		spec.Bottle.Resources.CPUs = n // the engine refuses more than it has
 	}
-	spec.Keys, err = bundle.NewKeys(spec.Identity, spec.Bottle)
+	spec.Keys, err = bundle.NewKeys(spec.Identity, spec.Bottle, spec.Grants...)
 	return ready, err
 }
 

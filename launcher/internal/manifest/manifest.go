@@ -45,8 +45,13 @@ type Bottle struct {
 	Taken     []*preset.Preset
 	Pipelock  Pipelock
 	Resources Resources
+	// Supervise says that the agent may ask its operator for changes.
+	Supervise bool
+	// Git are the remotes behind the git gate, their key files resolved.
+	Git []wire.GitRemote
 
-	doc *wire.Doc
+	doc      *wire.Doc
+	userHome string
 }
 
 // Pipelock is the section of the same name.
