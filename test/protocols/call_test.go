@@ -86,3 +86,28 @@ func TestCalls(t *testing.T) {
 		t.Errorf("the trailers say %q, %q", status, text)
 	}
 }
+
+// TestCallEndedByTheServer: what ends a call is the server's status, also while
+// the client says nothing more and keeps its half open, as a watch does.
+func TestCallEndedByTheServer(t *testing.T) {
+	t.Parallel()
+	s := start(t, wire.Route{})
+	body, say := io.Pipe()
+	defer say.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL("/refuse"), body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/grpc")
+	r.Header.Set("Te", "trailers")
+	resp, err := s.Client(t, true).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) > 0 || resp.Trailer.Get("Grpc-Status") != "16" {
+		t.Errorf("%s %q, %v, trailers %v", resp.Status, rest, err, resp.Trailer)
+	}
+}

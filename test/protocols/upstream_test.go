@@ -58,6 +58,11 @@ func start(t *testing.T, route wire.Route) *started {
 		}
 	})
 	mux.HandleFunc("POST /call", call)
+	mux.HandleFunc("POST /refuse", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/grpc")
+		w.Header().Set(http.TrailerPrefix+"Grpc-Status", "16")
+		w.WriteHeader(http.StatusOK)
+	})
 	mux.HandleFunc("GET /socket", socket)
 	address, l, certificate := chain.Listen(t)
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
