@@ -19,6 +19,8 @@ import (
 // Token is the value of the token_ref TOKEN that routes may inject.
 const Token = "trial-token-trial-token"
 
+var loopback = []string{"127.0.0.0/8"}
+
 // Config says what is started.
 type Config struct {
 	// Bin is the directory of the binaries, Dir takes keys, configurations and
@@ -26,11 +28,11 @@ type Config struct {
 	Bin, Dir string
 	// Routes are egressd's.
 	Routes []wire.Route
-	// Hosts are what pipelockd may reach ("name:port"); all are on loopback.
+	// Hosts are what may be reached ("name:port"); all are on loopback.
 	Hosts []string
 	// UpstreamCA is the PEM file of the upstreams' authority.
 	UpstreamCA string
-	// Alone leaves pipelockd out. egressd then looks names up by itself.
+	// Alone leaves pipelockd out.
 	Alone bool
 }
 
@@ -68,9 +70,16 @@ func Start(c Config) (_ *Proxies, err error) {
 		Version: wire.Version, Bottle: "trial-00000",
 		Listen:   wire.EgressdListen{Proxy: addresses[0], Admin: addresses[1]},
 		CA:       keys,
-		Upstream: wire.Upstream{CA: c.UpstreamCA},
+		Upstream: wire.Upstream{CA: c.UpstreamCA, AllowPrivate: loopback, Hosts: map[string]string{}},
 		Audit:    wire.Audit{File: filepath.Join(c.Dir, "egressd.jsonl")}, SecretsDir: c.Dir,
 		Routes: c.Routes,
+	}
+	for _, authority := range c.Hosts {
+		name, _, err := net.SplitHostPort(authority)
+		if err != nil {
+			return p, err
+		}
+		p.config.Upstream.Hosts[name] = "127.0.0.1"
 	}
 	if !c.Alone {
 		if p.Pipelockd, err = startPipelockd(c, addresses[2:], &p.config.Upstream); err != nil {
@@ -87,6 +96,7 @@ func startPipelockd(c Config, addresses []string, way *wire.Upstream) (*Daemon, 
 	if err != nil {
 		return nil, err
 	}
+	hosts := way.Hosts
 	*way = wire.Upstream{Proxy: "http://" + addresses[0], CA: keys.Certificate, RelayKey: filepath.Join(c.Dir, "relay.key")}
 	relay := hex.EncodeToString(bytes.Repeat([]byte{7}, 32)) + "\n"
 	if err := os.WriteFile(way.RelayKey, []byte(relay), 0o600); err != nil {
@@ -97,15 +107,10 @@ func startPipelockd(c Config, addresses []string, way *wire.Upstream) (*Daemon, 
 		Listen: wire.PipelockdListen{Proxy: addresses[0], Admin: addresses[1]},
 		CA:     keys, RelayKey: way.RelayKey, UpstreamCA: []string{c.UpstreamCA},
 		Audit:        wire.Audit{File: filepath.Join(c.Dir, "pipelockd.jsonl")},
-		AllowPrivate: []string{"127.0.0.0/8"}, Hosts: map[string]string{},
+		AllowPrivate: loopback, Hosts: hosts,
 	}
 	for _, authority := range c.Hosts {
-		name, _, err := net.SplitHostPort(authority)
-		if err != nil {
-			return nil, err
-		}
 		config.Allow = append(config.Allow, wire.AllowHost{Host: authority})
-		config.Hosts[name] = "127.0.0.1"
 	}
 	return startDaemon(c.Bin, c.Dir, "pipelockd", config)
 }

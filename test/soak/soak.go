@@ -166,7 +166,10 @@ func (s *soaking) newClient() error {
 		return err
 	}
 	s.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		Proxy: http.ProxyURL(proxy), TLSClientConfig: &tls.Config{RootCAs: pool}, MaxIdleConnsPerHost: 64,
+		Proxy: http.ProxyURL(proxy), TLSClientConfig: &tls.Config{RootCAs: pool},
+		// As many as there are agents' connections; a burst waits for one of
+		// them, instead of opening hundreds and making itself longer.
+		MaxConnsPerHost: 64, MaxIdleConnsPerHost: 64,
 	}}
 	return nil
 }
