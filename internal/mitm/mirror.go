@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+
+	"github.com/bottlesuite/bottle/internal/hop"
 )
 
 // Mirror sends each request on in the protocol in which it came: HTTP/2 where
@@ -11,7 +13,10 @@ import (
 // proxies has the properties of a direct connection, and a simple client does
 // not pay for multiplexing that it cannot use: over loopback an HTTP/1.1
 // response is one write and one wake-up, an HTTP/2 one is three.
-type Mirror struct{ h1, h2 *http.Transport }
+type Mirror struct {
+	h1 *hop.Client
+	h2 *http.Transport
+}
 
 // NewMirror makes two pools out of one description, which must not be used any
 // more.
@@ -24,7 +29,7 @@ func NewMirror(t *http.Transport) *Mirror {
 	if h1.TLSClientConfig != nil {
 		h1.TLSClientConfig.NextProtos = nil
 	}
-	return &Mirror{h1, t}
+	return &Mirror{hop.New(h1), t}
 }
 
 // RoundTrip implements [http.RoundTripper]. ReverseProxy leaves the version of
