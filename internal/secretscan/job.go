@@ -21,8 +21,8 @@ const (
 	MaxDepth = 3
 	// Work bounds what decoders put out for each byte that is scanned, beyond a
 	// free allowance. Who nests encodings so that they multiply is refused.
-	workRatio = 24
-	freeWork  = 4 << 20
+	workRatio = 32
+	freeWork  = 256 << 10
 )
 
 // TooDeep is the rule of a finding that is no secret: decoding came to its
