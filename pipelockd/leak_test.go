@@ -297,7 +297,7 @@ func TestUnscannableBodies(t *testing.T) {
 		coding string
 		body   []byte
 	}{
-		{"br", []byte("x")}, {"zstd", []byte("x")}, {"gzip, gzip", []byte("x")}, {"compress", []byte("x")}, {"x", []byte("x")},
+		{"br", []byte("x")}, {"zstd", []byte("xxxxxx")}, {"gzip, gzip", []byte("x")}, {"compress", []byte("x")}, {"x", []byte("x")},
 		{"gzip", []byte("not gzip")},
 		{"gzip", compress(t, "gzip", []byte("cut off"))[:20]},
 		{"gzip", append(compress(t, "gzip", []byte("a")), "and a tail"...)},

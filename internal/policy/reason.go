@@ -31,6 +31,10 @@ const (
 	ReasonAgentCredential      Reason = "agent_credential"      // a credential that the bottle did not provide
 	ReasonPlaceholderMisplaced Reason = "placeholder_misplaced" // a placeholder in another place than its own
 
+	ReasonBudget Reason = "budget_exhausted" // more bytes than the bottle or the host may be sent
+	ReasonRate   Reason = "rate_limited"
+	ReasonKilled Reason = "killed" // the operator has stopped everything
+
 	// The git gate.
 	ReasonRemoteUnknown   Reason = "remote_unknown"       // no remote of this name or URL is declared
 	ReasonRefNotAllowed   Reason = "ref_not_allowed"      // the ref's name fits no allowed pattern
@@ -92,6 +96,9 @@ var Reasons = []struct {
 	{ReasonHostKeyChanged, "The SSH server shows another key than known_host_key."},
 	{ReasonCredential, "The upstream does not take the bottle's credential for this remote."},
 	{ReasonUpstreamRefused, "The upstream itself refused the push; its own words are in the answer."},
+	{ReasonBudget, "The bottle, or this host, has been sent as many bytes as the operator allows."},
+	{ReasonRate, "This host has been sent as many requests in a minute as the operator allows; try again later."},
+	{ReasonKilled, "The operator has stopped everything that leaves this bottle."},
 	{ReasonUpstreamUnreachable, "The upstream did not answer."},
 	{ReasonUpstreamUntrusted, "The upstream's certificate does not verify against the roots that the bottle trusts."},
 	{ReasonAuditUnavailable, "The decision could not be recorded, so nothing was sent."},

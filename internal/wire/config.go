@@ -32,6 +32,10 @@ type Upstream struct {
 	// RelayKey is the file with the key that authenticates the list of
 	// injected fields to pipelockd.
 	RelayKey string `yaml:"relay_key,omitempty"`
+	// AllowPrivate and Hosts are for egressd without pipelockd; they mean what
+	// they do there.
+	AllowPrivate []string          `yaml:"allow_private,omitempty"`
+	Hosts        map[string]string `yaml:"hosts,omitempty"`
 }
 
 // Pipelockd is /etc/bottle/pipelockd.yaml.
@@ -53,6 +57,12 @@ type Pipelockd struct {
 	AllowPrivate []string `yaml:"allow_private,omitempty"`
 	// Hosts pins names to addresses, before DNS.
 	Hosts map[string]string `yaml:"hosts,omitempty"`
+	Scan  Scan              `yaml:"scan,omitempty"`
+	// Known is nil without known values.
+	Known  *KnownFiles `yaml:"known,omitempty"`
+	Limits SendLimits  `yaml:"limits,omitempty"`
+	// KillFile denies everything while it exists; see `pipelockd kill`.
+	KillFile string `yaml:"kill_file,omitempty"`
 }
 
 // PipelockdListen holds pipelockd's addresses.
@@ -69,6 +79,11 @@ type AllowHost struct {
 	WebSocket bool `yaml:"websocket,omitempty"`
 	// Expires is when the entry ends; absent means never.
 	Expires Instant `yaml:"expires,omitempty"`
+	// SeedPhrases overrides scan.seed_phrases for this host.
+	SeedPhrases *bool `yaml:"seed_phrases,omitempty"`
+	// MaxBytes and RequestsPerMinute override the limits for this host.
+	MaxBytes          Size `yaml:"max_bytes,omitempty"`
+	RequestsPerMinute int  `yaml:"requests_per_minute,omitempty"`
 }
 
 // KeyPair names the PEM files of a signing certificate (with its chain up to,

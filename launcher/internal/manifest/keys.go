@@ -23,7 +23,6 @@ var unserved = map[string]string{
 	"extends":                                "write the parent's keys into this bottle",
 	"egress.presets":                         "write the hosts as egress.routes",
 	"egress.routes[].matches[].query_params": "",
-	"pipelock.seed_phrase_detection":         "",
 	"skills":                                 "",
 	"git_user":                               "set GIT_AUTHOR_NAME and its like in the bottle's env",
 }
