@@ -7,6 +7,7 @@ require github.com/bottlesuite/bottle v0.0.0
 replace github.com/bottlesuite/bottle => ../
 
 require (
+	github.com/BurntSushi/toml v1.5.0
 	github.com/bottlesuite/bottle/compose v0.0.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/smallstep/certificates v0.30.2
