@@ -31,7 +31,7 @@ func (s *service) admitBody(x *exchange, r *http.Request) *policy.Decision {
 		}
 	}
 	if isCall(r) && coding == "" {
-		r.Body = &watchedBody{Reader: newCallReader(r.Body, r.Header.Get("Grpc-Encoding"), &x.room), Closer: r.Body, x: x, r: r}
+		r.Body = &watchedBody{Reader: x.newCallReader(r.Body, r.Header.Get("Grpc-Encoding"), &x.room), Closer: r.Body, x: x, r: r}
 		return nil
 	}
 	head, more, err := readHead(r.Body, r.ContentLength, &x.room)
@@ -77,6 +77,10 @@ func (s *service) watchBody(r *http.Request, x *exchange, head []byte, coding st
 	var watched io.Reader
 	if coding != "" {
 		watched = x.newDecodedReader(io.MultiReader(bytes.NewReader(head), r.Body), coding)
+	} else if packed := markOf(head); packed != "" { // an archive, on its way as it is
+		d := x.newDecodedReader(io.MultiReader(bytes.NewReader(head), r.Body), packed)
+		d.lenient = true
+		watched = d
 	} else {
 		clean := x.table.scanning.bodies.NewReader(r.Body).With(x.options(true, "body"))
 		if err := clean.Prime(head); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,8 @@ const (
 	freeOutput = 16 << 20
 	maxRatio   = 200
 )
+
+var errTooMuch = errors.New("it decompresses to too much")
 
 var errUnscannable = errors.New("the body cannot be read")
 
@@ -56,9 +59,14 @@ const flush = 32 << 10
 // certain to be complete only for the input that was consumed by the flush
 // before, so raw bytes are released one flush late.
 type decodedReader struct {
-	src     *tap
-	coding  string
-	lag     lag
+	src    *tap
+	coding string
+	lag    lag
+	// lenient is for what nobody said is compressed: where it ends to be, rest
+	// goes on with it as it stands.
+	lenient bool
+	rest    io.Reader
+	x       *exchange
 	decoder io.Reader
 	plain   *secretscan.Window // what comes out
 	raw     *secretscan.Window // what goes in: headers and stored blocks
@@ -95,17 +103,22 @@ func (x *exchange) newDecodedReader(src io.Reader, coding string) *decodedReader
 	}
 	l := lags[coding]
 	return &decodedReader{
-		src: &tap{r: bufio.NewReaderSize(src, flush), atOnce: l.atOnce}, coding: coding, lag: l,
+		src: &tap{r: bufio.NewReaderSize(src, flush), atOnce: l.atOnce}, coding: coding, lag: l, x: x,
 		plain: window(), raw: window(), out: make([]byte, flush),
 	}
 }
 
 func (d *decodedReader) Read(p []byte) (int, error) {
 	for d.ready == 0 {
+		if d.rest != nil {
+			return d.rest.Read(p)
+		}
 		if d.err != nil {
 			return 0, d.err
 		}
-		d.err = d.step()
+		if d.err = d.step(); d.lenient && errors.Is(d.err, errUnscannable) && !errors.Is(d.err, errTooMuch) {
+			d.err = d.goOn()
+		}
 	}
 	n := copy(p, d.src.held[:d.ready])
 	d.src.drop(n)
@@ -128,8 +141,8 @@ func (d *decodedReader) step() error {
 		return unscannable(errors.New("something follows the compressed data"))
 	}
 	d.total += int64(n)
-	if d.total > maxDecoded || d.total > freeOutput && d.total/maxRatio > d.src.consumed {
-		return unscannable(errors.New("it decompresses to too much"))
+	if d.total > maxDecoded && !d.lenient || d.total > freeOutput && d.total/maxRatio > d.src.consumed {
+		return unscannable(errTooMuch)
 	}
 	if leak := d.judge(d.out[:n], err == io.EOF); leak != nil {
 		return leak
@@ -137,6 +150,28 @@ func (d *decodedReader) step() error {
 	d.marks = append(d.marks, mark{d.total, d.src.consumed})
 	d.release(err == io.EOF)
 	return err
+}
+
+// goOn judges what has come out so far, then the rest of the body as it stands,
+// from what was not released yet on.
+func (d *decodedReader) goOn() error {
+	if _, found := d.plain.Clean(true); found != nil {
+		return &leak{found.Finding, "body"}
+	}
+	held := bytes.Clone(d.src.held)
+	d.rest = d.x.table.scanning.bodies.NewReader(io.MultiReader(bytes.NewReader(held), d.src.r)).With(d.x.options(false, "body"))
+	return nil
+}
+
+// markOf returns the coding with whose mark a body begins, "" for none.
+func markOf(head []byte) string {
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b, 8}):
+		return "gzip"
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return "zstd"
+	}
+	return ""
 }
 
 func (d *decodedReader) open() (err error) {

@@ -69,6 +69,7 @@ func (j *job) runs(v *view) (decided int) {
 		i--
 	}
 	decided = len(b)
+	joined := 0 // runs that begin before it were lines of a text already
 	for {
 		start, end := nextRun(b, i, minRun, (*[256]bool)(encoded))
 		if start < 0 {
@@ -79,9 +80,9 @@ func (j *job) runs(v *view) (decided int) {
 			return decided
 		}
 		i = end
-		if end-start >= minLine {
+		if end-start >= minLine && start >= joined {
 			var d int
-			i, d = j.lines(v, start, end)
+			joined, d = j.lines(v, start, end)
 			decided = min(decided, d)
 			if j.found {
 				return decided

@@ -116,7 +116,7 @@ func escapeAt(b []byte) (r rune, n int) {
 			return r, k
 		}
 	case '0' <= b[1] && b[1] <= '3' && len(b) >= 4 && octal(b[2]) && octal(b[3]):
-		return rawByte((b[1]-'0')<<6 | (b[2]-'0')<<3 | b[3] - '0'), 4
+		return rawByte((b[1]-'0')<<6 | (b[2]-'0')<<3 | (b[3] - '0')), 4
 	default:
 		if k := strings.IndexByte(`nrtbfv"'\/`, b[1]); k >= 0 {
 			return rune("\n\r\t\b\f\v\"'\\/"[k]), 2

@@ -39,7 +39,7 @@ var tokens = []namedToken{
 	{"shopify-token", []string{"shpat_", "shpca_", "shppa_", "shpss_"}, token{set: hexSet, min: 32, valid: filled}},
 	{"dockerhub-token", []string{"dckr_pat_", "dckr_oat_"}, token{set: urlSafe, min: 24}},
 	{"grafana-token", []string{"glsa_", "glc_ey"}, token{set: chars("a-z", "A-Z", "0-9", "_+/="), min: 32}},
-	{"vault-token", []string{"hvs.", "hvb."}, token{set: urlSafe, min: 24, valid: mixed}},
+	{"vault-token", []string{"hvs.", "hvb."}, token{set: urlSafe, min: 24}},
 	{"linear-key", []string{"lin_api_"}, token{set: alnum, min: 32}},
 	{"postman-key", []string{"PMAK-"}, token{set: chars("a-f", "0-9", "-"), min: 50, valid: filled}},
 	{"age-secret-key", []string{"AGE-SECRET-KEY-1"}, token{set: bech32Set, min: 58, valid: filled}},

@@ -5,137 +5,132 @@ import "bytes"
 // minBytes is how many bytes, written one by one, are taken for an encoding.
 const minBytes = 12
 
+// numbers is a way to write a byte.
+type numbers struct {
+	// read returns the byte that is written at the beginning of b, and how long
+	// that is, 0 for none.
+	read  func(b []byte) (c byte, n int)
+	digit *set
+}
+
+var (
+	hexNumbers     = numbers{hexByte, hexSet}
+	decimalNumbers = numbers{decimalByte, digitSet}
+)
+
 // separated decodes bytes that are written one by one: hexadecimal pairs with a
 // colon, blank, comma or hyphen between them (67:68:70, 0x67, 0x68), and lists of
 // decimal numbers ([103, 104, 112]).
 func (j *job) separated(v *view) (decided int) {
 	decided = len(v.b)
-	// Twelve pairs take at least 35 bytes, so one look into every 18 sees three.
+	// Twelve numbers take at least 35 bytes, so a look into every 18 sees three.
 	const stride = 18
-	for i := max(0, v.from-Context); i+8 < len(v.b); i += stride {
-		start, ok := separatedAt(v.b, i)
-		if !ok {
-			continue
-		}
-		s := &j.scratch[v.depth+1]
-		var end int
-		s.out, s.pos, end = readSeparated(s.out[:0], s.pos[:0], v.b, start)
-		if len(s.out) >= minBytes {
-			c := j.child(v, "bytes", s.out, start, end)
-			c.pos, c.whole = s.pos, true
-			decided = min(decided, j.nested(c))
-			if j.found {
-				return decided
+	for _, kind := range []*numbers{&hexNumbers, &decimalNumbers} {
+		for i := max(0, v.from-Context); i+8 < len(v.b); i += stride {
+			start, ok := kind.at(v.b, i)
+			if !ok {
+				continue
 			}
+			s := &j.scratch[v.depth+1]
+			var end int
+			s.out, s.pos, end = kind.list(s.out[:0], s.pos[:0], v.b, start)
+			if len(s.out) >= minBytes {
+				c := j.child(v, "bytes", s.out, start, end)
+				c.pos, c.whole = s.pos, true
+				decided = min(decided, j.nested(c))
+				if j.found {
+					return decided
+				}
+			}
+			i = max(i, end-stride)
 		}
-		i = max(i, end-stride)
 	}
 	return decided
 }
 
-// separatedAt reports whether two bytes written one by one stand near i, and
-// where the first of the list that they are in does.
-func separatedAt(b []byte, i int) (start int, ok bool) {
+// at reports whether three numbers in a row stand near i, and where the list that
+// they are in begins.
+func (k *numbers) at(b []byte, i int) (start int, ok bool) {
 	for o := i; o < i+6 && o < len(b); o++ {
-		if !hexSet[b[o]] || o > 0 && (word[b[o-1]]) && b[o-1] != 'x' {
+		if !k.digit[b[o]] || o > 0 && word[b[o-1]] {
 			continue
 		}
-		_, n := oneByte(b[o:])
-		if n == 0 {
+		at := o
+		for range 2 {
+			_, n := k.read(b[at:])
+			gap := 0
+			if n > 0 {
+				gap = separator(b[at+n:])
+			}
+			if gap == 0 {
+				at = -1
+				break
+			}
+			at += n + gap
+		}
+		if at < 0 {
 			continue
 		}
-		gap := separator(b[o+n:])
-		if gap == 0 {
-			continue
+		if _, n := k.read(b[at:]); n > 0 {
+			return k.first(b, o), true
 		}
-		if _, m := oneByte(b[o+n+gap:]); m == 0 || separator(b[o+n+gap+m:]) == 0 {
-			continue
-		}
-		return backSeparated(b, o), true
 	}
 	return 0, false
 }
 
-// backSeparated goes back to where a list begins.
-func backSeparated(b []byte, at int) int {
+// first goes back to where a list begins.
+func (k *numbers) first(b []byte, at int) int {
 	low := max(0, at-overlap)
 	for at > low {
-		k := at - 1
-		for k > low && separators[b[k]] {
-			k--
+		end := at
+		for end > low && separators[b[end-1]] {
+			end--
 		}
-		if k == at-1 || !hexSet[b[k]] {
-			break
+		from := end
+		for from > low && end-from < 4 && (k.digit[b[from-1]] || b[from-1] == 'x') {
+			from--
 		}
-		for k > low && hexSet[b[k-1]] && at-k < 8 {
-			k--
+		if end == at || from == end || from > 0 && word[b[from-1]] {
+			return at
 		}
-		if k > low+1 && b[k-1] == 'x' && b[k-2] == '0' {
-			k -= 2
+		if _, n := k.read(b[from:]); n != end-from {
+			return at
 		}
-		if n := sizeOfByte(b[k:at]); n == 0 {
-			break
-		}
-		at = k
+		at = from
 	}
 	return at
 }
 
-func sizeOfByte(b []byte) int { _, n := oneByte(b); return n }
-
-// oneByte reads one byte of a list: 0x67, two hexadecimal digits, or a decimal
-// number of three digits at most, which stands before a comma. It returns how
-// long that is, 0 for none.
-func oneByte(b []byte) (c byte, n int) {
+// hexByte reads 0x67, or two digits.
+func hexByte(b []byte) (c byte, n int) {
 	if len(b) >= 4 && b[0] == '0' && (b[1] == 'x' || b[1] == 'X') && hexSet[b[2]] && hexSet[b[3]] {
 		return digit(b[2])<<4 | digit(b[3]), 4
 	}
-	value := 0
-	for n < len(b) && n < 4 && hexSet[b[n]] {
-		if b[n] > '9' {
-			value = 1000
-		}
-		value = value*10 + int(digit(b[n]))
-		n++
-	}
-	switch {
-	case n == 2 && (len(b) == 2 || !decimalList(b[2:])):
+	if len(b) >= 2 && hexSet[b[0]] && hexSet[b[1]] && (len(b) == 2 || !word[b[2]]) {
 		return digit(b[0])<<4 | digit(b[1]), 2
-	case (n == 2 || n == 3) && value < 256:
-		return byte(value), n
 	}
 	return 0, 0
 }
 
-// decimalList reports whether what follows a number of two digits is the comma of
-// a list of decimal numbers, of which a text's hold three digits within reach.
-func decimalList(b []byte) bool {
-	if len(b) == 0 || b[0] != ',' {
-		return false
+// decimalByte reads a number below 256.
+func decimalByte(b []byte) (c byte, n int) {
+	value := 0
+	for n < len(b) && n < 4 && isDigit(b[n]) {
+		value = value*10 + int(b[n]-'0')
+		n++
 	}
-	run := 0
-	for i, c := range b {
-		if i > 24 {
-			break
-		}
-		switch {
-		case '0' <= c && c <= '9':
-			if run++; run == 3 {
-				return true
-			}
-		case hexSet[c] || c == 'x':
-			return false
-		default:
-			run = 0
-		}
+	if n == 0 || value > 255 || n < len(b) && word[b[n]] {
+		return 0, 0
 	}
-	return false
+	return byte(value), n
 }
 
-var separators = chars(" ", ",", ":", "\n", "\r", "\t", "-", "|", ";", "_")
+var (
+	digitSet   = chars("0-9")
+	separators = chars(" ", ",", ":", "\n", "\r", "\t", "-", "|", ";", "+")
+)
 
-// separator returns the length of what stands between two bytes of a list, 0 for
-// nothing.
+// separator returns the length of what stands between two numbers, 0 for nothing.
 func separator(b []byte) (n int) {
 	for n < len(b) && n < 8 && separators[b[n]] {
 		n++
@@ -143,10 +138,10 @@ func separator(b []byte) (n int) {
 	return n
 }
 
-// readSeparated decodes a list.
-func readSeparated(dst []byte, pos []int32, b []byte, at int) ([]byte, []int32, int) {
+// list decodes the list at a place.
+func (k *numbers) list(dst []byte, pos []int32, b []byte, at int) ([]byte, []int32, int) {
 	for at < len(b) && len(dst) < piece {
-		c, n := oneByte(b[at:])
+		c, n := k.read(b[at:])
 		if n == 0 {
 			break
 		}
@@ -156,7 +151,7 @@ func readSeparated(dst []byte, pos []int32, b []byte, at int) ([]byte, []int32, 
 		if gap == 0 {
 			break
 		}
-		if _, n := oneByte(b[at+gap:]); n == 0 {
+		if _, n := k.read(b[at+gap:]); n == 0 {
 			break
 		}
 		at += gap

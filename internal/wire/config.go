@@ -77,13 +77,13 @@ type AllowHost struct {
 	Host string `yaml:"host"`
 	// WebSocket allows an upgrade.
 	WebSocket bool `yaml:"websocket,omitempty"`
-	// Expires is when the entry ends; absent means never.
-	Expires Instant `yaml:"expires,omitempty"`
 	// SeedPhrases overrides scan.seed_phrases for this host.
 	SeedPhrases *bool `yaml:"seed_phrases,omitempty"`
 	// MaxBytes and RequestsPerMinute override the limits for this host.
 	MaxBytes          Size `yaml:"max_bytes,omitempty"`
 	RequestsPerMinute int  `yaml:"requests_per_minute,omitempty"`
+	// Expires is when the entry ends; absent means never.
+	Expires Instant `yaml:"expires,omitempty"`
 }
 
 // KeyPair names the PEM files of a signing certificate (with its chain up to,
