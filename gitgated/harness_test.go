@@ -171,6 +171,10 @@ func (w *world) overHTTPS() *world {
 			rw.WriteHeader(http.StatusUnauthorized)
 			return
 		}
+		if strings.Contains(r.URL.Path, "/lfs/") {
+			w.serveLFS(rw, r)
+			return
+		}
 		if r.ContentLength < 0 { // which net/http/cgi does not take
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
