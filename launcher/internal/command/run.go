@@ -123,7 +123,7 @@ func (r *run) app() *cli.App {
 		},
 		Commands: []*cli.Command{
 			r.initCommand(), r.startCommand(), r.execCommand(), r.listCommand(), r.infoCommand(),
-			r.logsCommand(), r.renderCommand(), r.cleanupCommand(), r.doctorCommand(), r.versionCommand(),
+			r.logsCommand(), r.renderCommand(), r.proposalsCommand(), r.auditCommand(), r.cleanupCommand(), r.doctorCommand(), r.versionCommand(),
 		},
 	}
 	for _, c := range app.Commands {

@@ -181,6 +181,9 @@ func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec)
 func (r *run) attend(ctx context.Context, b *launch.Bottle, headless bool) error {
 	lost, unwatch := b.Watch(ctx)
 	defer unwatch()
+	if b.Spec.Bottle.Supervise {
+		defer r.keepTime(ctx, b)()
+	}
 	if headless {
 		r.print("%s", b.Spec.Identity)
 		if err, ok := <-lost; ok {

@@ -146,3 +146,20 @@ func (e *Engine) removeAll(ctx context.Context, kind, label string, args ...stri
 	}
 	return fmt.Errorf("cannot remove every %s of %s: %w", kind, label, last)
 }
+
+// Validate has a sidecar judge a file in its container.
+func (e *Engine) Validate(ctx context.Context, container, binary, file string) error {
+	_, err := e.output(ctx, "exec", container, binary, "validate", file)
+	return err
+}
+
+// Hangup signals a sidecar to read its configuration.
+func (e *Engine) Hangup(ctx context.Context, container string) error {
+	_, err := e.output(ctx, "kill", "--signal", "HUP", container)
+	return err
+}
+
+// Status asks a sidecar what is in force, as JSON.
+func (e *Engine) Status(ctx context.Context, container, binary string) ([]byte, error) {
+	return e.output(ctx, "exec", container, binary, "status")
+}
