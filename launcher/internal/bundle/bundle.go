@@ -46,6 +46,8 @@ type Spec struct {
 	Grants []wire.Grant
 	// Image is the agent's image, "" for the default.
 	Image string
+	// Resume says that the launch goes on in a state directory that is there.
+	Resume bool
 }
 
 // Base is the policy that the manifest gives.

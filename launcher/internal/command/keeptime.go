@@ -12,9 +12,10 @@ import (
 // and the record complete.
 const sweepEvery = time.Second
 
-// keepTime looks after a bottle's queue while it is up: it ends approvals, and
-// tells the operator of new proposals. Stop ends that.
-func (r *run) keepTime(ctx context.Context, b *launch.Bottle) (stop func()) {
+// keepTime looks after a bottle's queue while it is up: it ends approvals,
+// tells the operator of new proposals, and calls end when the bottle is to be
+// suspended. Stop ends that.
+func (r *run) keepTime(ctx context.Context, b *launch.Bottle, end context.CancelCauseFunc) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -42,6 +43,9 @@ func (r *run) keepTime(ctx context.Context, b *launch.Bottle) (stop func()) {
 				failed = ""
 			}
 			bell.look(ctx)
+			if launch.SuspendRequested(b.State()) {
+				end(errSuspended)
+			}
 		}
 	}()
 	return func() { cancel(); <-done }

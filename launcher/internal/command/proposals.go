@@ -16,6 +16,7 @@ import (
 	"github.com/bottlesuite/bottle/internal/queue"
 	"github.com/bottlesuite/bottle/internal/wire"
 	"github.com/bottlesuite/bottle/launcher/internal/decide"
+	"github.com/bottlesuite/bottle/launcher/internal/launch"
 	"github.com/bottlesuite/bottle/launcher/internal/manifest"
 	"github.com/bottlesuite/bottle/launcher/internal/plain"
 )
@@ -30,12 +31,14 @@ func (r *run) proposalsCommand() *cli.Command {
 			&cli.BoolFlag{Name: "once", Usage: "approve, edit: until the bottle stops (default)"},
 			&cli.DurationFlag{Name: "for", Usage: "approve, edit: for a time, such as 60s or 8h"},
 			&cli.BoolFlag{Name: "good", Usage: "approve, edit: for good, written into the bottle's manifest"},
+			&cli.StringFlag{Name: "network", Value: "none", Usage: "approve, edit of a capability-block: the engine's network that the build may use, such as bridge or host"},
 			&cli.StringFlag{Name: "reason", Usage: "a sentence for the agent"},
 		},
 		Action: func(c *cli.Context) error {
 			verbs := map[string]func(*cli.Context, string) error{
 				"show": r.showProposal, "approve": r.approve, "reject": r.reject, "edit": r.edit,
 			}
+			r.buildNetwork = c.String("network")
 			verb, arg := c.Args().Get(0), c.Args().Get(1)
 			do, ok := verbs[verb]
 			switch {
@@ -79,7 +82,10 @@ func (r *run) desk(s bottle.State) (*decide.Desk, error) {
 		return nil, err
 	}
 	src := manifest.Source{Home: host.Home, UserHome: r.getenv("HOME")}
-	return &decide.Desk{Policy: host.Policy(s.Identity), Manifest: src.AmendFile}, nil
+	build := func(ctx context.Context, s bottle.State, lines string) error {
+		return host.BuildCapability(ctx, s, lines, r.buildNetwork)
+	}
+	return &decide.Desk{Policy: host.Policy(s.Identity), Manifest: src.AmendFile, Capability: build, Suspend: launch.RequestSuspend}, nil
 }
 
 // proposal finds a proposal in the queues of all launches.
@@ -250,6 +256,9 @@ func (r *run) carryOut(ctx context.Context, d *decide.Desk, id string, a decide.
 	r.print("approved %s for %s, %s", id, d.Policy.State.Identity, until)
 	for _, l := range dec.Changes {
 		r.print("  %s", plain.Line(l))
+	}
+	if p, err := decide.Box(d.Policy.State).Proposal(id); err == nil && p.Tool == wire.ToolCapability {
+		r.print("The session ends now; go on with: launcher resume %s", d.Policy.State.Identity)
 	}
 	return nil
 }

@@ -49,11 +49,16 @@ type startFlags struct{ yes, dryRun, headless bool }
 
 // start is the whole life of one bottle.
 func (r *run) start(ctx context.Context, agent string, f startFlags) error {
-	began := time.Now()
 	l, spec, err := r.spec(agent)
 	if err != nil {
 		return err
 	}
+	return r.launch(ctx, l, spec, f)
+}
+
+// launch brings a bottle up and stays with it to its end.
+func (r *run) launch(ctx context.Context, l *manifest.Launch, spec *bundle.Spec, f startFlags) error {
+	began := time.Now()
 	host, err := r.host()
 	if err != nil {
 		return err
@@ -95,11 +100,18 @@ func (r *run) start(ctx context.Context, agent string, f startFlags) error {
 	}
 	r.note("%s is up after %.1f s", spec.Identity, time.Since(began).Seconds())
 	err = r.attend(ctx, b, f.headless)
+	suspended := errors.Is(err, errSuspended)
+	if suspended {
+		err = b.Suspend(ctx)
+	}
 	if serr := b.Stop(ctx); serr != nil {
 		r.note("launcher: %s could not be taken down as a whole, run `launcher cleanup`: %v", spec.Identity, serr)
 		err = errors.Join(err, serr)
 	} else {
 		r.note("%s is stopped; its audit log is in %s", spec.Identity, host.Home.State(spec.Identity).Path("audit"))
+	}
+	if suspended && err == nil {
+		r.note("It goes on, with what was approved, by: launcher resume %s", spec.Identity)
 	}
 	return err
 }
@@ -182,13 +194,20 @@ func (r *run) attend(ctx context.Context, b *launch.Bottle, headless bool) error
 	lost, unwatch := b.Watch(ctx)
 	defer unwatch()
 	if b.Spec.Bottle.Supervise {
-		defer r.keepTime(ctx, b)()
+		var end context.CancelCauseFunc
+		ctx, end = context.WithCancelCause(ctx)
+		defer end(nil)
+		defer r.keepTime(ctx, b, end)()
 	}
 	if headless {
 		r.print("%s", b.Spec.Identity)
-		if err, ok := <-lost; ok {
-			r.note("launcher: %s", tell(err))
-			return fmt.Errorf("the bottle was taken down, because %w", err)
+		select {
+		case err, ok := <-lost:
+			if ok {
+				r.note("launcher: %s", tell(err))
+				return fmt.Errorf("the bottle was taken down, because %w", err)
+			}
+		case <-ctx.Done():
 		}
 		return context.Cause(ctx)
 	}

@@ -29,6 +29,10 @@ type Desk struct {
 	Policy *apply.Desk
 	// Manifest writes an approval into the manifest of the bottle called name.
 	Manifest func(name string, g wire.Grant) error
+	// Capability builds the image that a capability-block asks for.
+	Capability func(ctx context.Context, s bottle.State, lines string) error
+	// Suspend asks for the end of the session.
+	Suspend func(bottle.State) error
 }
 
 func (d *Desk) state() bottle.State { return d.Policy.State }
@@ -126,7 +130,10 @@ func (d *Desk) Approve(ctx context.Context, id string, a Approval) (wire.Decisio
 		return dec, err
 	}
 	dec.DecidedAt = wire.At(time.Now())
-	return dec, Box(d.state()).Decide(dec)
+	if err := Box(d.state()).Decide(dec); err != nil || p.Tool != wire.ToolCapability {
+		return dec, err
+	}
+	return dec, d.Suspend(d.state()) // after the agent was told
 }
 
 func (a Approval) check() error {
@@ -142,7 +149,16 @@ func (a Approval) check() error {
 // carryOut records the approval, changes the policy, and records what became of it.
 func (d *Desk) carryOut(ctx context.Context, asked, p wire.Proposal, g wire.Grant, dec wire.Decision) error {
 	if p.Tool == wire.ToolCapability {
-		return errCapability
+		return d.record(func(log *audit.Log) error {
+			if err := log.Require(d.entry(asked, dec)); err != nil {
+				return err
+			}
+			err := d.Capability(ctx, d.state(), p.Dockerfile)
+			if err != nil {
+				err = errors.Join(err, log.Write(audit.Entry{Event: "failed", RequestID: p.ID, Detail: err.Error()}))
+			}
+			return err
+		})
 	}
 	current, err := d.Policy.Current()
 	if err != nil {
@@ -294,6 +310,3 @@ func texts(lines []change.Line) []string {
 	}
 	return out
 }
-
-// errCapability is for a proposal that needs another way of approval.
-var errCapability = errors.New("capability-block cannot be approved in this build yet; reject it, or build the image by hand")
