@@ -224,7 +224,7 @@ func TestCapabilityAndResume(t *testing.T) {
 	if err := remains(b.id); err != nil {
 		t.Error(err)
 	}
-	const look = "newtool; cat ~/workspace/note; readlink ~/workspace/link; find / -xdev -perm /6000 2>/dev/null; id -un"
+	const look = "newtool; cat ~/workspace/note; readlink ~/workspace/link; find / -xdev -type f -perm /6000 2>/dev/null; id -un"
 	want := "the new tool\nkept\n/etc/shadow\nagent\n"
 	if r := w.run(t, home, "resume", b.id, "--yes", "--", "sh", "-c", look); r.Status != 0 || r.Stdout != want {
 		t.Fatalf("resumed: %s", r)

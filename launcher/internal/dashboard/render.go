@@ -30,11 +30,11 @@ type screen struct {
 	lines int
 }
 
+var oneLine = strings.NewReplacer("\n", " ", "\t", " ")
+
 // line adds one line: text of others, made plain and cut, in a style.
 func (s *screen) line(style, format string, args ...any) {
-	text := []rune(plain.Line(fmt.Sprintf(format, args...)))
-	indent := len(format) - len(strings.TrimLeft(format, " "))
-	text = append([]rune(strings.Repeat(" ", indent)), text...)
+	text := []rune(oneLine.Replace(plain.String(fmt.Sprintf(format, args...))))
 	if len(text) > s.width {
 		text = append(text[:max(0, s.width-1)], '…')
 	}
