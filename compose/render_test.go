@@ -37,6 +37,10 @@ func TestRenderGolden(t *testing.T) {
 		},
 		"no-routes": func(p *Plan) { p.Routes = false; p.Resources = Resources{CPUs: 0.5, Memory: 512 << 20, Pids: 64} },
 		"runsc":     func(p *Plan) { p.Runtime = "runsc" },
+		"git": func(p *Plan) {
+			p.Git, p.GitSecrets, p.Tokens = true, []string{"GIT_KEY_APP", "GITHUB_TOKEN"}, []string{"GITHUB_TOKEN"}
+			p.Hosts = map[string]string{"git.example": "10.1.2.3"}
+		},
 		"supervise": func(p *Plan) { p.Supervise = true },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,6 +82,7 @@ func TestRenderRefusesPlans(t *testing.T) {
 	for want, change := range map[string]func(*Plan){
 		"is not a name":       func(p *Plan) { p.Identity = "Demo" },
 		"do not run as root":  func(p *Plan) { p.UID = 0 },
+		"their keys to":       func(p *Plan) { p.GitSecrets = []string{"T"} },
 		"nobody to give":      func(p *Plan) { p.Routes = false; p.Tokens = []string{"T"} },
 		"token file":          func(p *Plan) { p.Tokens = []string{"../x"} },
 		"environment":         func(p *Plan) { p.Env = map[string]string{"A-B": ""} },
@@ -127,14 +132,15 @@ func TestLintCatches(t *testing.T) {
 		"root":             {service("pipelock", func(s *types.ServiceConfig) { s.User = "0:0" }), "runs as root"},
 		"host pid":         {service("agent", func(s *types.ServiceConfig) { s.Pid = "host" }), `sets pid to "host"`},
 		"host network":     {service("agent", func(s *types.ServiceConfig) { s.NetworkMode = "host" }), "network_mode"},
-		"docker socket":    {service("agent", bind("/var/run/docker.sock", true)), "only ./config, ./ca, ./audit and ./queue"},
+		"docker socket":    {service("agent", bind("/var/run/docker.sock", true)), "only ./config, ./ca, ./audit, ./queue and"},
 		"api socket":       {service("agent", func(s *types.ServiceConfig) { s.UseAPISocket = true }), "privileged"},
 		"dot dot":          {service("egress", bind("./config/../../x", true)), "only ./config"},
 		"writable config":  {service("egress", bind("./config", false)), "writable"},
 		"root keys":        {service("egress", bind("./ca/roots", true)), "not its own"},
+		"mirrors":          {service("egress", bind("./mirrors", false)), "git-gate alone"},
 		"whole ca":         {service("pipelock", bind("./ca", true)), "not its own"},
 		"agent sees ca":    {service("agent", bind("./ca/egress", true)), "the agent sees"},
-		"agent tokens":     {service("agent", func(s *types.ServiceConfig) { s.Secrets = []types.ServiceSecretConfig{{Source: "T"}} }), "egress alone"},
+		"agent tokens":     {service("agent", func(s *types.ServiceConfig) { s.Secrets = []types.ServiceSecretConfig{{Source: "T"}} }), "egress and git-gate alone"},
 		"port":             {service("egress", func(s *types.ServiceConfig) { s.Ports = []types.ServicePortConfig{{Target: 1}} }), "publishes"},
 		"no limit":         {service("agent", func(s *types.ServiceConfig) { s.PidsLimit = 0 }), "limit"},
 		"no order":         {service("agent", func(s *types.ServiceConfig) { s.DependsOn = nil }), "can start without egress"},

@@ -87,6 +87,7 @@ type exchange struct {
 	credentials credentials
 	started     start
 	line        audit.Entry // what is recorded at the end, as far as it is known
+	body        *meter.Body // as the agent sends it
 	// failure replaces the decision when the exchange fails.
 	failure *policy.Decision
 	// scrub is what the response is scrubbed of, echoes how often it was.
@@ -109,8 +110,8 @@ var errCredential = errors.New("the route's credential is missing")
 // forward sends the request on and its response back, streaming both.
 func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 	counted := &meter.Response{ResponseWriter: mitm.KeepEarly(w), Interim: x.scrubHeader}
-	body := &meter.Body{ReadCloser: r.Body}
-	r.Body = body
+	body := &meter.Body{ReadCloser: mitm.Patient(w, r)}
+	r.Body, x.body = body, body
 	if x.route.Limits != nil && x.route.Limits.MaxRequestBytes > 0 {
 		r.Body = http.MaxBytesReader(counted, r.Body, int64(x.route.Limits.MaxRequestBytes))
 	}

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -128,18 +129,22 @@ func (c *chain) lines(t testing.TB, n int) []audit.Line {
 		time.Sleep(time.Millisecond)
 		data = readFile(t, c.auditFile)
 	}
+	out := slices.DeleteFunc(parseLines(t, data), func(l audit.Line) bool { return l.Event == "begin" })
+	if len(out) != n {
+		t.Fatalf("%d audit lines, want %d:\n%s", len(out), n, data)
+	}
+	return out
+}
+
+func parseLines(t testing.TB, data []byte) []audit.Line {
+	t.Helper()
 	var out []audit.Line
 	for raw := range bytes.Lines(data) {
 		var l audit.Line
 		if err := json.Unmarshal(raw, &l); err != nil {
 			t.Fatal(err)
 		}
-		if l.Event != "begin" {
-			out = append(out, l)
-		}
-	}
-	if len(out) != n {
-		t.Fatalf("%d audit lines, want %d:\n%s", len(out), n, data)
+		out = append(out, l)
 	}
 	return out
 }

@@ -15,7 +15,7 @@ import (
 // fields in (nil in a dry run), a decision out, with the route that took the
 // request.
 func judge(t *route.Table, r reading, header http.Header) (policy.Decision, *wire.Route) {
-	if gitpush.IsPush(r.path, r.query) {
+	if gitpush.IsPush(r.path, r.query) || gitpush.IsLFSWrite(r.method, r.path) {
 		return policy.Denied(policy.ReasonGitPush, "", gitpush.Detail), nil
 	}
 	m := t.Match(r.method, r.host, r.port, r.path, header)

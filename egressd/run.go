@@ -10,6 +10,7 @@ import (
 	"github.com/bottlesuite/bottle/internal/dnsanswer"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/route"
+	"github.com/bottlesuite/bottle/internal/safedial"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
@@ -60,7 +61,13 @@ func validateUpstream(doc *wire.Doc, u wire.Upstream) error {
 		if u.RelayKey != "" {
 			return doc.Errorf("upstream.relay_key", "upstream.relay_key is for pipelockd; without upstream.proxy nothing reads it, so remove it")
 		}
+		if _, err := safedial.New(safedial.Options{Hosts: u.Hosts, AllowPrivate: u.AllowPrivate}); err != nil {
+			return doc.Errorf("upstream", "upstream: %v", err)
+		}
 		return nil
+	}
+	if len(u.AllowPrivate)+len(u.Hosts) > 0 {
+		return doc.Errorf("upstream.proxy", "upstream.allow_private and upstream.hosts are pipelockd's to say, which judges addresses behind upstream.proxy; move them there")
 	}
 	p, err := url.Parse(u.Proxy)
 	if err != nil || p.Scheme != "http" || p.Host == "" || strings.Trim(p.Path, "/") != "" || p.User != nil {

@@ -70,6 +70,7 @@ func newService(c *wire.Egressd, env daemon.Env) (daemon.Service[wire.Egressd], 
 		Leaf:     s.leaf,
 		Handler:  s,
 		Refused:  s.serverNameRefused,
+		Unread:   s.requestUnread,
 		ErrorLog: s.errorLog,
 	})
 	if s.port, err = mitm.Listen(c.Listen.Proxy, s.newFront(), s.tunnels, s.errorLog); err != nil {
@@ -109,7 +110,7 @@ func loadPolicy(c *wire.Egressd) (*policyInForce, error) {
 // Reload swaps routes, tokens and the signing certificate.
 func (s *service) Reload(c *wire.Egressd) error {
 	was := s.config
-	if c.Listen != was.Listen || c.Upstream != was.Upstream || c.Audit != was.Audit || c.Bottle != was.Bottle || !reflect.DeepEqual(c.DNS, was.DNS) {
+	if c.Listen != was.Listen || !reflect.DeepEqual(c.Upstream, was.Upstream) || c.Audit != was.Audit || c.Bottle != was.Bottle || !reflect.DeepEqual(c.DNS, was.DNS) {
 		return errors.New("a reload changes routes, tokens and the CA only; restart egressd for another bottle, listen, upstream, dns or audit")
 	}
 	p, err := loadPolicy(c)

@@ -15,18 +15,28 @@ import (
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/certs"
 	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/safedial"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
-// newTransport builds the outbound leg: through pipelockd when one is
-// configured, else directly. Connections are pooled, and proxy variables of the environment are never read.
+// newTransport builds the outbound leg: through pipelockd when one is configured,
+// else directly, to addresses that are judged after resolving. Connections are
+// pooled, and proxy variables of the environment are never read.
 func newTransport(u wire.Upstream) (*http.Transport, error) {
 	roots, err := upstreamRoots(u)
 	if err != nil {
 		return nil, err
 	}
+	dial := (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	if u.Proxy == "" { // nobody behind egressd judges addresses
+		guard, err := safedial.New(safedial.Options{Hosts: u.Hosts, AllowPrivate: u.AllowPrivate})
+		if err != nil {
+			return nil, err
+		}
+		dial = guard.DialContext
+	}
 	t := &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:            dial,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, ClientSessionCache: tls.NewLRUClientSessionCache(256)},
 		TLSHandshakeTimeout:    15 * time.Second,
 		MaxIdleConns:           512,
@@ -84,7 +94,10 @@ func (x *exchange) classify(err error, clientGone bool) {
 	var tooLarge *http.MaxBytesError
 	var untrusted *tls.CertificateVerificationError
 	var encoding *scrub.ErrEncoding
+	var address *safedial.AddressError
 	switch {
+	case errors.As(err, &address):
+		x.fail(policy.ReasonAddressForbidden, "The name leads to a "+string(address.Class)+" address, which may not be dialled.")
 	case errors.As(err, &refused):
 		x.fail(refused.reason, "The next proxy, pipelockd, refused the tunnel.")
 	case errors.As(err, &tooLarge):
@@ -97,6 +110,8 @@ func (x *exchange) classify(err error, clientGone bool) {
 		x.fail(policy.ReasonUnscannable, "The upstream's answer is encoded in a way that cannot be checked for the credential.")
 	case clientGone:
 		x.fail(policy.ReasonUpstreamUnreachable, "The client went away before the upstream answered.")
+	case x.body.Broken():
+		x.fail(policy.ReasonBadRequest, "The body broke HTTP or did not arrive whole.")
 	default:
 		x.fail(policy.ReasonUpstreamUnreachable, "The upstream did not answer.")
 	}

@@ -39,6 +39,8 @@ type Metadata struct {
 	Runtime   string     `json:"runtime,omitempty"`
 	// Supervise says that superviserd stands in the bottle.
 	Supervise bool `json:"supervise,omitempty"`
+	// Git says that gitgated stands in the bottle.
+	Git bool `json:"git,omitempty"`
 	// Image is the agent's image where it is the bottle's own.
 	Image string `json:"image,omitempty"`
 	// Images maps a service to the id of the image that it ran.

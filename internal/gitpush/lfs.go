@@ -15,21 +15,34 @@ const maxBatch = 1 << 20
 // Detail is the sentence for an agent whose push was refused.
 const Detail = "Git pushes over HTTPS, LFS uploads included, are refused; push to the remote that the bottle declares, through the git gate."
 
-// RefuseLFS reports whether a request is one by which Git LFS writes: an upload
-// batch, whose body alone tells it from a download, or anything else below
-// info/lfs that is not a read. It reads the body of a batch and leaves it as it
-// found it. Path must be as route.PathWithSlashes returns it.
-func RefuseLFS(r *http.Request, path string) bool {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+// IsLFSWrite reports whether a request is one by which Git LFS writes and that
+// can be told without its body: anything below info/lfs but a read and a batch.
+// Path must be as route.PathWithSlashes returns it.
+func IsLFSWrite(method, path string) bool {
+	if method == http.MethodGet || method == http.MethodHead {
 		return false
 	}
 	path = plain(path)
-	batch := strings.HasSuffix(strings.TrimSuffix(path, "/"), "/objects/batch")
-	below := strings.Contains(path, "/info/lfs/")
-	switch {
-	case !below && !batch:
+	return strings.Contains(path, "/info/lfs/") && (method != http.MethodPost || !isBatch(path))
+}
+
+func isBatch(path string) bool {
+	return strings.HasSuffix(strings.TrimSuffix(path, "/"), "/objects/batch")
+}
+
+// RefuseLFS reports whether a request is one by which Git LFS writes: what
+// [IsLFSWrite] finds, and an upload batch, whose body alone tells it from a
+// download. It reads the body of a batch and leaves it as it found it.
+func RefuseLFS(r *http.Request, path string) bool {
+	if IsLFSWrite(r.Method, path) {
+		return true
+	}
+	path = plain(path)
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || !isBatch(path) {
 		return false
-	case !batch || r.Method != http.MethodPost || r.Header.Get("Content-Encoding") != "":
+	}
+	below := strings.Contains(path, "/info/lfs/")
+	if r.Method != http.MethodPost || r.Header.Get("Content-Encoding") != "" {
 		return below // outside info/lfs "objects/batch" may be somebody's own API
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBatch+1))

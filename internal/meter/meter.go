@@ -13,15 +13,22 @@ import (
 // reading when the response has ended, so the count can be read at any time.
 type Body struct {
 	io.ReadCloser
-	n atomic.Int64
+	n      atomic.Int64
+	broken atomic.Bool
 }
 
 // Read implements [io.Reader].
 func (b *Body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.n.Add(int64(n))
+	if err != nil && err != io.EOF {
+		b.broken.Store(true)
+	}
 	return n, err
 }
+
+// Broken reports whether reading has failed: the body did not arrive whole.
+func (b *Body) Broken() bool { return b.broken.Load() }
 
 // Bytes returns how much has been read.
 func (b *Body) Bytes() int64 { return b.n.Load() }

@@ -51,6 +51,10 @@ type Options struct {
 	Handler http.Handler
 	// Refused is told of each tunnel whose handshake named another host.
 	Refused func(t Tunnel, serverName string)
+	// Unread is told of each request that ended before a handler saw it: what
+	// net/http refuses to read, or what its client did not finish. The tunnel
+	// is zero for one on the proxy port itself.
+	Unread func(t Tunnel)
 	// ErrorLog takes net/http's own complaints.
 	ErrorLog *log.Logger
 }
@@ -100,8 +104,15 @@ func New(opts Options) *Server {
 			return context.WithValue(ctx, tunnelKey{}, tunnelOf(c))
 		},
 	}
+	s.watchUnread(s.http)
 	go func() { _ = s.http.ServeTLS(s.conns, "", "") }() // ends with ErrServerClosed
 	return s
+}
+
+func (s *Server) watchUnread(server *http.Server) {
+	if s.opts.Unread != nil {
+		(&unread{report: s.opts.Unread}).watch(server)
+	}
 }
 
 // Accept tells the client of a hijacked CONNECT that its tunnel stands, and

@@ -16,19 +16,26 @@ import (
 // serve starts a server for one tunnel host; dial opens a raw tunnel.
 func serve(t *testing.T, refused func(Tunnel, string)) (ca *testkit.CA, dial func() net.Conn) {
 	t.Helper()
+	return serveWith(t, Options{Refused: refused})
+}
+
+// serveWith is serve with more options; Leaf is filled in, and a Handler where
+// there is none.
+func serveWith(t *testing.T, opts Options) (ca *testkit.CA, dial func() net.Conn) {
+	t.Helper()
 	ca = testkit.NewCA(t, "test")
 	leaf := ca.Leaf(t, "api.example", "other.example")
-	s := New(Options{
-		Leaf: func(string) (*tls.Certificate, error) { return &leaf, nil },
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	opts.Leaf = func(string) (*tls.Certificate, error) { return &leaf, nil }
+	if opts.Handler == nil {
+		opts.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			tun, ok := TunnelFrom(r.Context())
 			if !ok || tun.Authority() != "api.example:443" {
 				t.Errorf("the handler got the tunnel %v", tun)
 			}
 			_, _ = io.WriteString(w, r.Proto)
-		}),
-		Refused: refused,
-	})
+		})
+	}
+	s := New(opts)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()

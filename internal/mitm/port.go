@@ -35,7 +35,7 @@ func Listen(address string, handler http.Handler, tunnels *Server, errorLog *log
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen for requests: %w", err)
 	}
-	return &Port{
+	p := &Port{
 		listener: l,
 		tunnels:  tunnels,
 		server: &http.Server{
@@ -47,7 +47,9 @@ func Listen(address string, handler http.Handler, tunnels *Server, errorLog *log
 
 			DisableGeneralOptionsHandler: true,
 		},
-	}, nil
+	}
+	tunnels.watchUnread(p.server)
+	return p, nil
 }
 
 // Addr returns the address of the port.

@@ -36,7 +36,8 @@ type Upstream struct {
 
 // NewUpstream starts a server whose certificate is for names. It records each
 // request and leaves the answer to handler, or says "ok" when that is nil. A
-// body is recorded as far as it came, also when the request was cut off.
+// body is recorded as far as it came and was read, also when the request was cut
+// off.
 func NewUpstream(t testing.TB, ca *CA, handler http.HandlerFunc, names ...string) *Upstream {
 	t.Helper()
 	u := &Upstream{}
@@ -55,18 +56,35 @@ func (u *Upstream) recording(handler http.HandlerFunc) http.HandlerFunc {
 		u.mu.Lock()
 		u.seen = append(u.seen, s)
 		u.mu.Unlock()
+		r.Body = &recordedBody{r.Body, u, s}
 		if handler != nil {
 			handler(w, r)
 			return
 		}
-		body, err := io.ReadAll(r.Body)
+		_, err := io.Copy(io.Discard, r.Body)
 		u.mu.Lock()
-		s.Body, s.Trailer = body, r.Trailer.Clone()
+		s.Trailer = r.Trailer.Clone()
 		u.mu.Unlock()
 		if err == nil {
 			_, _ = io.WriteString(w, "ok")
 		}
 	}
+}
+
+// recordedBody records what is read of a body.
+type recordedBody struct {
+	io.ReadCloser
+	upstream *Upstream
+	seen     *Seen
+}
+
+// Read implements [io.Reader].
+func (b *recordedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.upstream.mu.Lock()
+	b.seen.Body = append(b.seen.Body, p[:n]...)
+	b.upstream.mu.Unlock()
+	return n, err
 }
 
 // Seen returns what has arrived since the last call.
@@ -75,7 +93,9 @@ func (u *Upstream) Seen() []Seen {
 	defer u.mu.Unlock()
 	var out []Seen
 	for _, s := range u.seen {
-		out = append(out, *s)
+		copied := *s
+		copied.Body = bytes.Clone(s.Body)
+		out = append(out, copied)
 	}
 	u.seen = nil
 	return out

@@ -32,6 +32,10 @@ type Upstream struct {
 	// RelayKey is the file with the key that authenticates the list of
 	// injected fields to pipelockd.
 	RelayKey string `yaml:"relay_key,omitempty"`
+	// AllowPrivate and Hosts are for egressd without pipelockd; they mean what
+	// they do there.
+	AllowPrivate []string          `yaml:"allow_private,omitempty"`
+	Hosts        map[string]string `yaml:"hosts,omitempty"`
 }
 
 // Pipelockd is /etc/bottle/pipelockd.yaml.

@@ -187,7 +187,7 @@ func (b *Bottle) Exec(ctx context.Context, user, stdin string, argv ...string) (
 
 // Audit reads the audit log of a component ("egressd", "launcher").
 func (b *Bottle) Audit(component string) ([]audit.Line, error) {
-	dir := map[string]string{"egressd": "egress", "pipelockd": "pipelock", "superviserd": "supervise", "launcher": "launcher"}[component]
+	dir := map[string]string{"egressd": "egress", "pipelockd": "pipelock", "gitgated": "git-gate", "superviserd": "supervise", "launcher": "launcher"}[component]
 	data, err := os.ReadFile(filepath.Join(b.State, "audit", dir, component+".jsonl"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err

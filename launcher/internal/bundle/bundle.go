@@ -144,8 +144,8 @@ func (s *Spec) Files() ([]File, error) {
 func (s *Spec) plan(nets compose.Nets) compose.Plan {
 	p := compose.Plan{
 		Identity: string(s.Identity), Agent: s.Agent.Name, Bottle: s.Bottle.Name, Owner: s.Owner,
-		Routes: s.routes(), Supervise: s.Bottle.Supervise, Runtime: s.Runtime, Images: compose.DefaultImages, Nets: nets,
-		UID: s.UID, GID: s.GID, Tokens: s.Bottle.TokenRefs(), Env: s.Env, Resources: Resources(s.Bottle),
+		Routes: s.routes(), Supervise: s.Bottle.Supervise, Git: s.git(), Runtime: s.Runtime, Images: compose.DefaultImages, Nets: nets,
+		UID: s.UID, GID: s.GID, Tokens: s.Bottle.TokenRefs(), GitSecrets: s.Bottle.GitSecretNames(), Hosts: s.Bottle.Pipelock.Hosts, Env: s.Env, Resources: Resources(s.Bottle),
 	}
 	if s.Image != "" {
 		p.Images.Agent = s.Image
@@ -179,12 +179,18 @@ func (s *Spec) configs(nets compose.Nets) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxies, err := s.proxies(nets, policy)
-	if err != nil || !s.Bottle.Supervise {
-		return proxies, err
+	files, err := s.proxies(nets, policy)
+	if err == nil && s.git() {
+		var more []File
+		more, err = s.gitFiles()
+		files = append(files, more...)
 	}
-	supervise, err := s.supervise(nets, policy)
-	return append(proxies, supervise...), err
+	if err == nil && s.Bottle.Supervise {
+		var more []File
+		more, err = s.supervise(nets, policy)
+		files = append(files, more...)
+	}
+	return files, err
 }
 
 // names are the sidecars that the agent can resolve, beside its proxy.
@@ -192,6 +198,9 @@ func (s *Spec) names(nets compose.Nets, proxy string) map[string]string {
 	names := map[string]string{proxy: nets.ProxyAddress().String()}
 	if s.Bottle.Supervise {
 		names["supervise"] = nets.SuperviseAddress().String()
+	}
+	if s.git() {
+		names["git-gate"] = nets.GitAddress().String()
 	}
 	return names
 }
@@ -217,7 +226,7 @@ func (s *Spec) proxies(nets compose.Nets, policy change.Policy) ([]File, error) 
 		Version: wire.Version, Bottle: string(s.Identity), CA: pair,
 		Listen:     wire.EgressdListen{Proxy: ":9099", Admin: "127.0.0.1:9901"},
 		Upstream:   wire.Upstream{Proxy: "http://pipelock:8888", CA: caDir + "upstream.pem", RelayKey: caDir + "relay.key"},
-		SecretsDir: "/run/secrets",
+		SecretsDir: secretsDir,
 		DNS:        &wire.DNS{Listen: ":53", Names: s.names(nets, "egress")},
 		Audit:      wire.Audit{File: auditDir + "egressd.jsonl"},
 		Routes:     policy.Routes,

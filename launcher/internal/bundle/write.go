@@ -28,6 +28,10 @@ func (s *Spec) directories() []File {
 	if s.routes() {
 		dirs = append(dirs, File{Path: "ca/egress", Mode: 0o700, Sidecar: true}, File{Path: "audit/egress", Mode: 0o700, Sidecar: true})
 	}
+	if s.git() {
+		dirs = append(dirs, File{Path: "ca/git-gate", Mode: 0o700, Sidecar: true}, File{Path: "audit/git-gate", Mode: 0o700, Sidecar: true},
+			File{Path: "mirrors", Mode: 0o700, Sidecar: true})
+	}
 	if s.Bottle.Supervise {
 		dirs = append(dirs,
 			File{Path: "queue", Mode: 0o700}, File{Path: "policy", Mode: 0o700}, File{Path: "audit/launcher", Mode: 0o700},
@@ -78,6 +82,10 @@ func (s *Spec) own(path string, f File) error {
 	}
 	return nil
 }
+
+// RemoveMirrors deletes the copies of upstream repositories, which a later launch
+// makes anew.
+func RemoveMirrors(dir string) error { return os.RemoveAll(filepath.Join(dir, "mirrors")) }
 
 // RemoveKeys deletes the private keys of a bundle and leaves its certificates.
 func RemoveKeys(dir string) error {

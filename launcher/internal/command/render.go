@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -95,7 +96,9 @@ func (r *run) rendered(spec *bundle.Spec, dir string) {
 		r.print("%d. "+format, append([]any{step}, args...)...)
 		step++
 	}
-	if refs := spec.Bottle.TokenRefs(); len(refs) > 0 {
+	refs := slices.Concat(spec.Bottle.TokenRefs(), spec.Bottle.GitSecretNames())
+	slices.Sort(refs)
+	if refs = slices.Compact(refs); len(refs) > 0 {
 		say("Put each token into a file of its own on a tmpfs, mode 0400, owned by uid %d: %v", spec.UID, refs)
 		say("cp %s/.env.example %s/.env, and name those files in it.", dir, dir)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -148,7 +149,8 @@ func (r *run) spec(agent string) (*manifest.Launch, *bundle.Spec, error) {
 // text, and so be scrubbed from responses.
 const minToken = 8
 
-// tokens reads the tokens that the routes name from the environment.
+// tokens reads the tokens that routes and git remotes name from the environment,
+// and the remotes' keys from their files.
 func (r *run) tokens(b *manifest.Bottle) (map[string]secret.String, error) {
 	values := map[string]secret.String{}
 	var missing error
@@ -166,6 +168,11 @@ func (r *run) tokens(b *manifest.Bottle) (map[string]secret.String, error) {
 			values[ref] = secret.New(v)
 		}
 	}
+	git, err := b.ReadGitSecrets(r.lookup)
+	if missing == nil {
+		missing = err
+	}
+	maps.Copy(values, git)
 	return values, missing
 }
 

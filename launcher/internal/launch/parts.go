@@ -7,21 +7,24 @@ import (
 )
 
 // parts says which sidecars stand in a bottle beside pipelockd.
-type parts struct{ routes, supervise bool }
+type parts struct{ routes, git, supervise bool }
 
 // partsOf reads them off the metadata of a launch.
 func partsOf(m bottle.Metadata) parts {
-	return parts{routes: m.CA["egress"] != "", supervise: m.Supervise}
+	return parts{routes: m.CA["egress"] != "", git: m.Git, supervise: m.Supervise}
 }
 
 // binaries are what runs in each service.
-var binaries = map[string]string{"pipelock": "/pipelockd", "egress": "/egressd", "supervise": "/superviserd"}
+var binaries = map[string]string{"pipelock": "/pipelockd", "egress": "/egressd", "git-gate": "/gitgated", "supervise": "/superviserd"}
 
 // sidecars maps each service that stands to the binary in it.
 func (p parts) sidecars() map[string]string {
 	out := maps.Clone(binaries)
 	if !p.routes {
 		delete(out, "egress")
+	}
+	if !p.git {
+		delete(out, "git-gate")
 	}
 	if !p.supervise {
 		delete(out, "supervise")
@@ -35,6 +38,9 @@ func (p parts) services() []string {
 	if p.routes {
 		out = append(out, "egress")
 	}
+	if p.git {
+		out = append(out, "git-gate")
+	}
 	if p.supervise {
 		out = append(out, "supervise")
 	}
@@ -47,6 +53,9 @@ func (p parts) components() []string {
 	out := []string{"pipelockd"}
 	if p.routes {
 		out = append(out, "egressd")
+	}
+	if p.git {
+		out = append(out, "gitgated")
 	}
 	if p.supervise {
 		out = append(out, "superviserd")

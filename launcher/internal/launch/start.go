@@ -106,7 +106,7 @@ func (b *Bottle) claim(r *Ready) (err error) {
 	b.meta = bottle.Metadata{
 		Version: 1, Identity: s.Identity, Agent: s.Agent.Name, Bottle: s.Bottle.Name, Backend: "docker",
 		State: bottle.StateStarting, StartedAt: time.Now().UTC().Truncate(time.Second), PID: os.Getpid(),
-		Supervise: s.Bottle.Supervise, Image: s.Image,
+		Supervise: s.Bottle.Supervise, Git: len(s.Bottle.Git) > 0, Image: s.Image,
 		Runtime: s.Runtime, CA: s.Keys.Fingerprints(), Images: map[string]string{},
 	}
 	for service, ref := range images(s) {
@@ -126,6 +126,9 @@ func images(s *bundle.Spec) map[string]string {
 	if len(s.Bottle.Routes) > 0 {
 		refs["egress"] = compose.DefaultImages.Egressd
 	}
+	if len(s.Bottle.Git) > 0 {
+		refs["git-gate"] = compose.DefaultImages.Gitgated
+	}
 	if s.Bottle.Supervise {
 		refs["supervise"] = compose.DefaultImages.Superviserd
 	}
@@ -134,7 +137,7 @@ func images(s *bundle.Spec) map[string]string {
 
 // parts is which sidecars stand in the bottle.
 func (b *Bottle) parts() parts {
-	return parts{routes: len(b.Spec.Bottle.Routes) > 0, supervise: b.Spec.Bottle.Supervise}
+	return parts{routes: len(b.Spec.Bottle.Routes) > 0, git: len(b.Spec.Bottle.Git) > 0, supervise: b.Spec.Bottle.Supervise}
 }
 
 // writeTokens puts the tokens on the tmpfs and returns the variables that lead

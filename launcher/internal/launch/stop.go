@@ -46,7 +46,7 @@ func (b *Bottle) Stop(ctx context.Context) error {
 	b.meta.State = bottle.StateStopping
 	werr := b.state.WriteMetadata(b.meta)
 	b.saveLogs(ctx)
-	err := errors.Join(werr, b.host.Engine.Remove(ctx, label(b.Spec.Identity)), b.tokens.Remove(), bundle.RemoveKeys(b.state.Dir))
+	err := errors.Join(werr, b.host.Engine.Remove(ctx, label(b.Spec.Identity)), b.tokens.Remove(), bundle.RemoveKeys(b.state.Dir), bundle.RemoveMirrors(b.state.Dir))
 	if err != nil {
 		return err
 	}

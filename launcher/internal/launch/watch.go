@@ -27,7 +27,7 @@ func (l *Lost) Error() string { return l.Component + " " + l.What + " while the 
 // Tell is the whole of it, for the operator.
 func (l *Lost) Tell() string {
 	s := l.Error()
-	if l.Component != "agent" && l.Component != "superviserd" {
+	if l.Component != "agent" && l.Component != "superviserd" && l.Component != "gitgated" {
 		s += ", so the agent has no way out any more"
 	}
 	if l.Tail != "" {

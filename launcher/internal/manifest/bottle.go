@@ -31,7 +31,8 @@ type bottleKeys struct {
 		Memory wire.Size `yaml:"memory"`
 		Pids   int64     `yaml:"pids"`
 	} `yaml:"resources"`
-	Supervise     bool `yaml:"supervise"`
+	Git           []wire.GitRemote `yaml:"git"`
+	Supervise     bool             `yaml:"supervise"`
 	AgentProvider struct {
 		Template   string `yaml:"template"`
 		Dockerfile string `yaml:"dockerfile"`
@@ -55,11 +56,11 @@ func ParseBottle(name, file string, data []byte, userHome string) (*Bottle, erro
 	if err := doc.Decode(&k); err != nil {
 		return nil, err
 	}
-	b := &Bottle{Name: name, File: file, doc: doc, Routes: k.Egress.Routes, Supervise: k.Supervise}
+	b := &Bottle{Name: name, File: file, doc: doc, userHome: userHome, Routes: k.Egress.Routes, Supervise: k.Supervise}
 	b.Pipelock = Pipelock{Allow: k.Pipelock.Allow, AllowPrivate: k.Pipelock.AllowPrivate, Hosts: k.Pipelock.Hosts,
 		ExtraCA: expand(k.Pipelock.ExtraCA, filepath.Dir(file), userHome)}
 	b.Resources = Resources{CPUs: k.Resources.CPUs, Memory: k.Resources.Memory, Pids: k.Resources.Pids}
-	for _, check := range []func(*bottleKeys) error{b.checkProvider, b.checkRoutes, b.checkPipelock, b.checkResources, b.readEnv} {
+	for _, check := range []func(*bottleKeys) error{b.checkProvider, b.checkRoutes, b.checkPipelock, b.checkGit, b.checkResources, b.readEnv} {
 		if err := check(&k); err != nil {
 			return nil, err
 		}
@@ -190,7 +191,7 @@ var (
 )
 
 func (b *Bottle) readEnv(k *bottleKeys) error {
-	refs := b.TokenRefs()
+	refs := slices.Concat(b.TokenRefs(), b.GitSecretNames())
 	for _, name := range slices.Sorted(maps.Keys(k.Env)) {
 		at, value := "env."+name, k.Env[name]
 		v := EnvVar{Name: name, Value: value}
@@ -207,7 +208,7 @@ func (b *Bottle) readEnv(k *bottleKeys) error {
 		case strings.ContainsRune(value, 0):
 			return b.doc.Errorf(at, "the value of %s holds a NUL byte, which no environment can", name)
 		case slices.Contains(refs, v.From):
-			return b.doc.Errorf(at, "%s would hand the agent the token %s, which egressd holds for it; remove it", name, v.From)
+			return b.doc.Errorf(at, "%s would hand the agent the token %s, which a sidecar holds for it; remove it", name, v.From)
 		}
 		b.Env = append(b.Env, v)
 	}

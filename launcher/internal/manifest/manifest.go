@@ -40,8 +40,11 @@ type Bottle struct {
 	Resources Resources
 	// Supervise says that the agent may ask its operator for changes.
 	Supervise bool
+	// Git are the remotes behind the git gate, their key files resolved.
+	Git []wire.GitRemote
 
-	doc *wire.Doc
+	doc      *wire.Doc
+	userHome string
 }
 
 // Pipelock is the section of the same name.
