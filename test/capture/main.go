@@ -31,9 +31,13 @@ var (
 func main() {
 	var body strings.Builder
 	columns, row := 0, 0
+	last := 0 // row with something in it
 	in := bufio.NewScanner(os.Stdin)
 	for style := ""; in.Scan(); row++ {
 		column, line := 0, in.Text()
+		if strings.TrimSpace(sequence.ReplaceAllString(line, "")) != "" {
+			last = row + 1
+		}
 		for line != "" {
 			text, next := line, ""
 			if at := sequence.FindStringSubmatchIndex(line); at != nil {
@@ -48,7 +52,7 @@ func main() {
 		}
 		columns = max(columns, column)
 	}
-	width, height := float64(columns)*cellWidth+2*margin, row*cellHeight+2*margin
+	width, height := float64(columns)*cellWidth+2*margin, last*cellHeight+2*margin
 	fmt.Printf(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%d" font-family="ui-monospace, Menlo, Consolas, monospace" font-size="14">`+"\n"+
 		`<rect width="100%%" height="100%%" rx="8" fill="#0d1117"/>`+"\n%s</svg>\n", width, height, body.String())
 }
@@ -77,6 +81,8 @@ func draw(b *strings.Builder, text string, column, row int, style string) {
 			extra += ` font-weight="bold"`
 		case "2":
 			fill = "#8b949e"
+		case "39":
+			fill = "#c9d1d9"
 		case "7":
 			fmt.Fprintf(b, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="#30363d"/>`+"\n",
 				margin+float64(column)*cellWidth, margin+row*cellHeight, float64(utf8.RuneCountInString(text))*cellWidth, cellHeight)
