@@ -253,7 +253,7 @@ func TestCapabilityAndResume(t *testing.T) {
 	if r := w.run(t, home, "cleanup", "--yes"); r.Status != 0 {
 		t.Error(r)
 	}
-	if out := mustDocker(t, "image", "ls", "-q", "bottle/agent-own"); out != "" {
+	if out := mustDocker(t, "image", "ls", "-q", "bottle/agent-own:"+b.id); out != "" {
 		t.Errorf("cleanup left the image %s", out)
 	}
 }
