@@ -15,7 +15,7 @@ goflags := -trimpath -buildvcs=false -tags $(tags) -ldflags "$(ldflags)"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build fmt check tidy-check test bench fuzz docker images demo
+.PHONY: help build fmt check tidy-check test bench bench-peers soak fuzz docker images demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,9 +48,17 @@ test: build ## unit tests, then the end-to-end suite (BOTTLE_REQUIRE_DOCKER=1: w
 	@if docker version >/dev/null 2>&1; then $(MAKE) --no-print-directory images; fi
 	@go test -tags $(tags) -count=1 -timeout 15m ./test/...
 
-bench: build ## benchmarks: small ones by package, then end to end
+bench: build ## benchmarks: small ones by package, then end to end into docs/benchmarks/
 	@go test -tags $(tags) -run '^$$' -bench . -benchmem $(units)
-	@go test -tags $(tags) -run '^$$' -bench . -timeout 30m ./test/bench/...
+	@go run -tags $(tags) ./test/bench -o docs/benchmarks
+
+bench-peers: build ## Debian's mitmproxy beside ours, in one run, into docs/benchmarks/
+	@command -v mitmdump >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends mitmproxy
+	@go run -tags $(tags) ./test/bench -peers -o docs/benchmarks
+
+soak: build ## 10 minutes each through egressd, and through both proxies, while the routes change every second (SOAK="-duration 30s")
+	@go run -tags $(tags) ./test/soak $(SOAK)
+	@go run -tags $(tags) ./test/soak -chain $(SOAK)
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@grep -roE --include='*_test.go' '^func Fuzz\w+' . | while IFS=: read -r file name; do \

@@ -24,7 +24,7 @@ var members = map[string][]string{
 
 // mountRoots are the places of the bundle that a service may see, and how.
 var mountRoots = map[string]struct{ readOnly bool }{
-	"config": {true}, "ca": {true}, "audit": {false}, "queue": {false}, "mirrors": {false},
+	"config": {true}, "clients": {true}, "ca": {true}, "audit": {false}, "queue": {false}, "mirrors": {false},
 }
 
 // queueMounts are the parts of the queue, for superviserd alone, and whether it
@@ -153,7 +153,7 @@ func lintMounts(s types.ServiceConfig, say func(string, ...any)) {
 		root, ok := mountRoots[top]
 		switch {
 		case v.Type != types.VolumeTypeBind || path.IsAbs(v.Source) || !ok:
-			say("mounts %s %s; only ./config, ./ca, ./audit, ./queue and ./mirrors of the bundle are mounted", v.Type, v.Source)
+			say("mounts %s %s; only ./config, ./clients, ./ca, ./audit, ./queue and ./mirrors of the bundle are mounted", v.Type, v.Source)
 		case root.readOnly && !v.ReadOnly:
 			say("mounts %s writable", v.Source)
 		case src == "ca" || src == "audit" || src == "ca/roots" || strings.HasPrefix(src, "ca/roots/"):
@@ -165,7 +165,7 @@ func lintMounts(s types.ServiceConfig, say func(string, ...any)) {
 		case top == "queue" && !queueMount(src, v.ReadOnly):
 			say("mounts %s of the queue in another way than proposals to write and decisions to read", v.Source)
 		case s.Name == "agent" && !slices.Contains(agentMounts, src):
-			say("mounts %s; the agent sees its certificate and its prompt", v.Source)
+			say("mounts %s; the agent sees its certificate, its prompt and the settings of its clients", v.Source)
 		}
 	}
 	if s.Name != "egress" && s.Name != "git-gate" && len(s.Secrets) > 0 {
@@ -179,7 +179,7 @@ func queueMount(src string, readOnly bool) bool {
 }
 
 // agentMounts is all that the agent sees of the bundle.
-var agentMounts = []string{"ca/agent", "config/prompt.md", "config/resolv.conf", "config/gitconfig"}
+var agentMounts = []string{"ca/agent", "config/prompt.md", "config/resolv.conf", "config/gitconfig", "clients"}
 
 func lintMembership(p *types.Project, s types.ServiceConfig, say func(string, ...any)) {
 	if len(s.Networks) == 0 {

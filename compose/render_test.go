@@ -132,7 +132,7 @@ func TestLintCatches(t *testing.T) {
 		"root":             {service("pipelock", func(s *types.ServiceConfig) { s.User = "0:0" }), "runs as root"},
 		"host pid":         {service("agent", func(s *types.ServiceConfig) { s.Pid = "host" }), `sets pid to "host"`},
 		"host network":     {service("agent", func(s *types.ServiceConfig) { s.NetworkMode = "host" }), "network_mode"},
-		"docker socket":    {service("agent", bind("/var/run/docker.sock", true)), "only ./config, ./ca, ./audit, ./queue and"},
+		"docker socket":    {service("agent", bind("/var/run/docker.sock", true)), "only ./config, ./clients, ./ca, ./audit, ./queue and"},
 		"api socket":       {service("agent", func(s *types.ServiceConfig) { s.UseAPISocket = true }), "privileged"},
 		"dot dot":          {service("egress", bind("./config/../../x", true)), "only ./config"},
 		"writable config":  {service("egress", bind("./config", false)), "writable"},

@@ -8,6 +8,7 @@ replace github.com/bottlesuite/bottle => ../
 
 require (
 	charm.land/bubbletea/v2 v2.1.1
+	github.com/BurntSushi/toml v1.5.0
 	github.com/bottlesuite/bottle/compose v0.0.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/smallstep/certificates v0.30.2

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -138,7 +139,18 @@ func (s *Spec) Files() ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(files, configs, certs), nil
+	return slices.Concat(files, s.clients(), configs, certs), nil
+}
+
+// clients are the settings of package clients that presets bring.
+func (s *Spec) clients() []File {
+	var files []File
+	for _, p := range s.Bottle.Taken {
+		for _, name := range slices.Sorted(maps.Keys(p.Files)) {
+			files = append(files, File{Path: "clients/" + name, Mode: 0o644, Data: p.Files[name]})
+		}
+	}
+	return files
 }
 
 func (s *Spec) plan(nets compose.Nets) compose.Plan {

@@ -22,11 +22,16 @@ func SidecarUser(uid, gid int) (int, int) {
 func (s *Spec) directories() []File {
 	dirs := []File{
 		{Path: "config", Mode: 0o700, Sidecar: true}, {Path: "ca", Mode: 0o700}, {Path: "audit", Mode: 0o700},
-		{Path: "ca/agent", Mode: 0o755},
+		{Path: "ca/agent", Mode: 0o755}, {Path: "clients", Mode: 0o755},
 		{Path: "ca/pipelock", Mode: 0o700, Sidecar: true}, {Path: "audit/pipelock", Mode: 0o700, Sidecar: true},
 	}
 	if s.routes() {
 		dirs = append(dirs, File{Path: "ca/egress", Mode: 0o700, Sidecar: true}, File{Path: "audit/egress", Mode: 0o700, Sidecar: true})
+	}
+	for _, f := range s.clients() {
+		for dir := filepath.Dir(f.Path); dir != "clients"; dir = filepath.Dir(dir) {
+			dirs = append(dirs, File{Path: dir, Mode: 0o755})
+		}
 	}
 	if s.git() {
 		dirs = append(dirs, File{Path: "ca/git-gate", Mode: 0o700, Sidecar: true}, File{Path: "audit/git-gate", Mode: 0o700, Sidecar: true},

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,13 +28,13 @@ func (r *run) renderCommand() *cli.Command {
 			if c.String("output") == "" {
 				return mendf("render needs a directory; give it with -o DIR")
 			}
-			return r.render(w[0], c.String("output"))
+			return r.render(c.Context, w[0], c.String("output"))
 		},
 	}
 }
 
-func (r *run) render(agent, dir string) error {
-	_, spec, err := r.spec(agent)
+func (r *run) render(ctx context.Context, agent, dir string) error {
+	l, spec, err := r.spec(ctx, agent)
 	if err != nil {
 		return err
 	}
@@ -61,6 +62,9 @@ func (r *run) render(agent, dir string) error {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 		return err
+	}
+	for _, n := range l.Bottle.Notes() {
+		r.note("note: %s", n)
 	}
 	r.rendered(spec, dir)
 	return nil

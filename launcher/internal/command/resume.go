@@ -50,7 +50,7 @@ func (r *run) resume(ctx context.Context, identity string, f startFlags) error {
 	if err != nil {
 		return err
 	}
-	l, spec, err := r.spec(m.Agent)
+	l, spec, err := r.spec(ctx, m.Agent)
 	if err != nil {
 		return err
 	}

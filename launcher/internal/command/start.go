@@ -22,6 +22,7 @@ import (
 	"github.com/bottlesuite/bottle/launcher/internal/manifest"
 	"github.com/bottlesuite/bottle/launcher/internal/pki"
 	"github.com/bottlesuite/bottle/launcher/internal/preflight"
+	"github.com/bottlesuite/bottle/launcher/internal/preset"
 )
 
 func (r *run) startCommand() *cli.Command {
@@ -50,7 +51,7 @@ type startFlags struct{ yes, dryRun, headless bool }
 
 // start is the whole life of one bottle.
 func (r *run) start(ctx context.Context, agent string, f startFlags) error {
-	l, spec, err := r.spec(agent)
+	l, spec, err := r.spec(ctx, agent)
 	if err != nil {
 		return err
 	}
@@ -118,9 +119,12 @@ func (r *run) launch(ctx context.Context, l *manifest.Launch, spec *bundle.Spec,
 }
 
 // spec reads what a bottle is made of, before anything is made.
-func (r *run) spec(agent string) (*manifest.Launch, *bundle.Spec, error) {
+func (r *run) spec(ctx context.Context, agent string) (*manifest.Launch, *bundle.Spec, error) {
 	l, err := r.load(agent)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := takePresets(ctx, l.Bottle, preset.Here(r.env)); err != nil {
 		return nil, nil, err
 	}
 	env, err := l.Bottle.ResolveEnv(r.lookup)

@@ -18,7 +18,8 @@ import (
 type bottleKeys struct {
 	Env    map[string]string `yaml:"env"`
 	Egress struct {
-		Routes []wire.Route `yaml:"routes"`
+		Presets []string     `yaml:"presets"`
+		Routes  []wire.Route `yaml:"routes"`
 	} `yaml:"egress"`
 	Pipelock struct {
 		Allow        []string          `yaml:"allow"`
@@ -56,11 +57,11 @@ func ParseBottle(name, file string, data []byte, userHome string) (*Bottle, erro
 	if err := doc.Decode(&k); err != nil {
 		return nil, err
 	}
-	b := &Bottle{Name: name, File: file, doc: doc, userHome: userHome, Routes: k.Egress.Routes, Supervise: k.Supervise}
+	b := &Bottle{Name: name, File: file, doc: doc, userHome: userHome, Presets: k.Egress.Presets, Routes: k.Egress.Routes, Supervise: k.Supervise}
 	b.Pipelock = Pipelock{Allow: k.Pipelock.Allow, AllowPrivate: k.Pipelock.AllowPrivate, Hosts: k.Pipelock.Hosts,
 		ExtraCA: expand(k.Pipelock.ExtraCA, filepath.Dir(file), userHome)}
 	b.Resources = Resources{CPUs: k.Resources.CPUs, Memory: k.Resources.Memory, Pids: k.Resources.Pids}
-	for _, check := range []func(*bottleKeys) error{b.checkProvider, b.checkRoutes, b.checkPipelock, b.checkGit, b.checkResources, b.readEnv} {
+	for _, check := range []func(*bottleKeys) error{b.checkProvider, b.checkPresets, b.checkRoutes, b.checkPipelock, b.checkGit, b.checkResources, b.readEnv} {
 		if err := check(&k); err != nil {
 			return nil, err
 		}

@@ -21,7 +21,6 @@ var retired = map[string]string{
 // hint where there is one. A pattern's [] stands for any element of a list.
 var unserved = map[string]string{
 	"extends":                                "write the parent's keys into this bottle",
-	"egress.presets":                         "write the hosts as egress.routes",
 	"egress.routes[].matches[].query_params": "",
 	"pipelock.seed_phrase_detection":         "",
 	"skills":                                 "",

@@ -76,10 +76,17 @@ func (s *Sheet) routes(row rowFunc) {
 	if len(routes) == 0 {
 		row("reach", "no routes: the agent's proxy is pipelockd, without credentials")
 	}
-	for _, r := range routes {
-		for _, rule := range rules(r) {
-			row("reach", "%s %s%s", r.Host, rule, s.extras(r))
+	for i, r := range routes {
+		from := ""
+		if name, source := s.Launch.Bottle.PresetOf(i); name != "" {
+			from = ", by the preset " + name + " (" + source + ")"
 		}
+		for _, rule := range rules(r) {
+			row("reach", "%s %s%s%s", r.Host, rule, s.extras(r), from)
+		}
+	}
+	for _, note := range s.Launch.Bottle.Notes() {
+		row("note", "%s", note)
 	}
 }
 
