@@ -161,7 +161,24 @@ func (d *Desk) Put(ctx context.Context, grants []wire.Grant) ([]Applied, error) 
 		}
 		done = append(done, Applied{s.service, hash(s.before), hash(s.after)})
 	}
-	return done, d.forget(steps, true)
+	return done, errors.Join(d.keep(steps), d.forget(steps, true))
+}
+
+// keep stores configurations under their hashes, so that the record, which names
+// the hashes, can be read back as policy.
+func (d *Desk) keep(steps []*step) error {
+	dir := d.State.Path("policy", "history")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot keep what was in force: %w", err)
+	}
+	for _, s := range steps {
+		for _, data := range [][]byte{s.before, s.after} {
+			if err := os.WriteFile(filepath.Join(dir, hash(data)+".yaml"), data, 0o600); err != nil {
+				return fmt.Errorf("cannot keep what was in force: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // Sweep takes out the grants that have ended. It reports which.

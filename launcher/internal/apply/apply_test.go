@@ -215,6 +215,13 @@ func TestPutAndSweep(t *testing.T) {
 	if len(certs) != 3 || strings.Contains(strings.Join(certs, " "), "/cert.pem") { // pair and upstream.pem
 		t.Errorf("ca/egress holds %v", certs)
 	}
+	for _, a := range done { // what the record names can be read back
+		for _, sum := range []string{a.Before, a.After} {
+			if data, err := os.ReadFile(filepath.Join(p.dir, "policy/history", sum+".yaml")); err != nil || hash(data) != sum {
+				t.Errorf("%s %s is not kept: %v", a.Service, sum, err)
+			}
+		}
+	}
 	if leftovers, _ := filepath.Glob(filepath.Join(p.dir, "config", "*.next")); len(leftovers) > 0 {
 		t.Errorf("left over: %v", leftovers)
 	}
