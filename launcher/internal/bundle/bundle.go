@@ -52,6 +52,8 @@ type Spec struct {
 	Known Secrets
 	// Canaries are the planted values of the agent's environment.
 	Canaries map[string]string
+	// Resume says that the launch goes on in a state directory that is there.
+	Resume bool
 }
 
 // Base is the policy that the manifest gives.
