@@ -17,14 +17,20 @@ const inhibit = "com.docker.network.bridge.inhibit_ipv4"
 
 // members is the topology: which services may be on which network.
 var members = map[string][]string{
-	"inside":  {"agent", "egress", "pipelock"}, // pipelock only in a bottle without egress
+	"inside":  {"agent", "egress", "pipelock", "git-gate", "supervise"}, // pipelock only in a bottle without egress
 	"relay":   {"egress", "pipelock"},
-	"outside": {"pipelock"},
+	"outside": {"pipelock", "git-gate"},
 }
 
 // mountRoots are the places of the bundle that a service may see, and how.
 var mountRoots = map[string]struct{ readOnly bool }{
-	"config": {true}, "ca": {true}, "audit": {false},
+	"config": {true}, "clients": {true}, "ca": {true}, "audit": {false}, "queue": {false}, "mirrors": {false},
+}
+
+// queueMounts are the parts of the queue, for superviserd alone, and whether it
+// may write there: what the operator decides it reads only.
+var queueMounts = map[string]struct{ readOnly bool }{
+	"queue/proposals": {false}, "queue/decisions": {true},
 }
 
 // Lint holds a project against the invariants of a bottle. It returns every
@@ -147,22 +153,33 @@ func lintMounts(s types.ServiceConfig, say func(string, ...any)) {
 		root, ok := mountRoots[top]
 		switch {
 		case v.Type != types.VolumeTypeBind || path.IsAbs(v.Source) || !ok:
-			say("mounts %s %s; only ./config, ./ca and ./audit of the bundle are mounted", v.Type, v.Source)
+			say("mounts %s %s; only ./config, ./clients, ./ca, ./audit, ./queue and ./mirrors of the bundle are mounted", v.Type, v.Source)
 		case root.readOnly && !v.ReadOnly:
 			say("mounts %s writable", v.Source)
 		case src == "ca" || src == "audit" || src == "ca/roots" || strings.HasPrefix(src, "ca/roots/"):
 			say("mounts %s, which holds what is not its own", v.Source)
+		case top == "mirrors" && s.Name != "git-gate":
+			say("mounts %s, which is for git-gate alone", v.Source)
+		case top == "queue" && s.Name != "supervise":
+			say("mounts %s, which is for supervise alone", v.Source)
+		case top == "queue" && !queueMount(src, v.ReadOnly):
+			say("mounts %s of the queue in another way than proposals to write and decisions to read", v.Source)
 		case s.Name == "agent" && !slices.Contains(agentMounts, src):
-			say("mounts %s; the agent sees its certificate and its prompt", v.Source)
+			say("mounts %s; the agent sees its certificate, its prompt and the settings of its clients", v.Source)
 		}
 	}
-	if s.Name != "egress" && len(s.Secrets) > 0 {
-		say("is given tokens; egress alone holds them")
+	if s.Name != "egress" && s.Name != "git-gate" && len(s.Secrets) > 0 {
+		say("is given tokens; egress and git-gate alone hold them")
 	}
 }
 
+func queueMount(src string, readOnly bool) bool {
+	part, ok := queueMounts[src]
+	return ok && (readOnly || !part.readOnly)
+}
+
 // agentMounts is all that the agent sees of the bundle.
-var agentMounts = []string{"ca/agent", "config/prompt.md", "config/resolv.conf"}
+var agentMounts = []string{"ca/agent", "config/prompt.md", "config/resolv.conf", "config/gitconfig", "clients"}
 
 func lintMembership(p *types.Project, s types.ServiceConfig, say func(string, ...any)) {
 	if len(s.Networks) == 0 {
@@ -187,6 +204,11 @@ func lintOrder(p *types.Project, report func(where, format string, args ...any))
 	needs := map[string]string{"agent": "pipelock"}
 	if _, ok := p.Services["egress"]; ok {
 		needs = map[string]string{"agent": "egress", "egress": "pipelock"}
+	}
+	if _, ok := p.Services["git-gate"]; ok {
+		if dep, ok := p.Services["agent"].DependsOn["git-gate"]; !ok || !dep.Required {
+			report("service agent", "can start without git-gate")
+		}
 	}
 	for _, s := range slices.Sorted(maps.Keys(needs)) {
 		dep, ok := p.Services[s].DependsOn[needs[s]]

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 )
 
 // Plan is everything about one bottle that its Compose file depends on.
@@ -30,6 +31,10 @@ type Plan struct {
 	Owner string
 	// Routes tells whether egressd stands between the agent and pipelockd.
 	Routes bool
+	// Supervise tells whether superviserd stands in the bottle.
+	Supervise bool
+	// Git tells whether gitgated stands in the bottle.
+	Git bool
 	// Runtime is the agent's runtime: "" for the engine's default, or "runsc".
 	Runtime string
 
@@ -39,17 +44,21 @@ type Plan struct {
 	UID, GID int
 	// Tokens are the names of the token files that egressd reads.
 	Tokens []string
+	// GitSecrets are the names of the key and token files that gitgated reads.
+	GitSecrets []string
+	// Hosts pins names to addresses, for gitgated.
+	Hosts map[string]string
 	// Env is the agent's environment, taken literally.
 	Env       map[string]string
 	Resources Resources
 }
 
 // Images are the image references of the services.
-type Images struct{ Egressd, Pipelockd, Agent string }
+type Images struct{ Egressd, Pipelockd, Gitgated, Superviserd, Agent string }
 
 // DefaultImages are the images that `make images` builds.
 var DefaultImages = Images{
-	Egressd: "bottle/egressd:dev", Pipelockd: "bottle/pipelockd:dev", Agent: "bottle/agent-shell:dev",
+	Egressd: "bottle/egressd:dev", Pipelockd: "bottle/pipelockd:dev", Gitgated: "bottle/gitgated:dev", Superviserd: "bottle/superviserd:dev", Agent: "bottle/agent-shell:dev",
 }
 
 // Resources limit the agent.
@@ -82,6 +91,21 @@ func SplitNets(block netip.Prefix) (Nets, error) {
 // inside network: the one after the place of the gateway that it does not have.
 func (n Nets) ProxyAddress() netip.Addr { return n.Inside.Masked().Addr().Next().Next() }
 
+// SuperviseAddress is the fixed address of superviserd in the inside network, the
+// last one, which the engine gives to nobody by itself.
+func (n Nets) SuperviseAddress() netip.Addr {
+	return n.inside(14)
+}
+
+// GitAddress is the fixed address of gitgated in the inside network.
+func (n Nets) GitAddress() netip.Addr { return n.inside(13) }
+
+func (n Nets) inside(host byte) netip.Addr {
+	a := n.Inside.Masked().Addr().As4()
+	a[3] += host
+	return netip.AddrFrom4(a)
+}
+
 // Project is the name of the Compose project of an identity.
 func Project(identity string) string { return "bottle-" + identity }
 
@@ -90,6 +114,13 @@ var (
 	tokenShape = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
 	envShape   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
+
+// secrets are the names of all secret files, each once.
+func (p *Plan) secrets() []string {
+	all := slices.Concat(p.Tokens, p.GitSecrets)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
 // check refuses a plan whose values could mean something else in YAML, in a
 // shell or to the engine.
@@ -105,13 +136,16 @@ func (p *Plan) check() error {
 	if p.UID <= 0 || p.GID < 0 {
 		return fmt.Errorf("compose: sidecars do not run as root; uid %d, gid %d", p.UID, p.GID)
 	}
-	for _, n := range p.Tokens {
+	for _, n := range p.secrets() {
 		if !tokenShape.MatchString(n) {
 			return fmt.Errorf("compose: %q cannot name a token file", n)
 		}
 	}
 	if len(p.Tokens) > 0 && !p.Routes {
 		return fmt.Errorf("compose: a bottle without routes has nobody to give tokens to")
+	}
+	if len(p.GitSecrets) > 0 && !p.Git {
+		return fmt.Errorf("compose: a bottle without git remotes has nobody to give their keys to")
 	}
 	for k := range p.Env {
 		if !envShape.MatchString(k) {

@@ -20,7 +20,7 @@ import (
 // quiet silences the loader's logger once.
 var quiet sync.Once
 
-//go:embed egressd.yaml pipelockd.yaml agent.yaml routes.yaml no-routes.yaml runsc.yaml
+//go:embed egressd.yaml pipelockd.yaml superviserd.yaml gitgated.yaml agent.yaml routes.yaml no-routes.yaml supervise.yaml git.yaml runsc.yaml
 var fragments embed.FS
 
 // header stands at the top of every rendered file.
@@ -40,7 +40,7 @@ func Render(p Plan) ([]byte, error) {
 	if err := Lint(project); err != nil {
 		return nil, err
 	}
-	out, err := marshal(project, p.Tokens)
+	out, err := marshal(project, p.secrets())
 	if err != nil {
 		return nil, fmt.Errorf("compose: cannot marshal the project: %w", err)
 	}
@@ -58,6 +58,12 @@ func (p *Plan) files() []string {
 	} else {
 		f = append(f, "no-routes.yaml")
 	}
+	if p.Supervise {
+		f = append(f, "superviserd.yaml", "supervise.yaml")
+	}
+	if p.Git {
+		f = append(f, "gitgated.yaml", "git.yaml")
+	}
 	if p.Runtime == "runsc" {
 		f = append(f, "runsc.yaml")
 	}
@@ -69,6 +75,8 @@ func (p *Plan) variables() types.Mapping {
 	return types.Mapping{
 		"BOTTLE_IDENTITY": p.Identity, "BOTTLE_AGENT": p.Agent, "BOTTLE_NAME": p.Bottle, "BOTTLE_OWNER": p.Owner,
 		"BOTTLE_EGRESSD_IMAGE": p.Images.Egressd, "BOTTLE_PIPELOCKD_IMAGE": p.Images.Pipelockd, "BOTTLE_AGENT_IMAGE": p.Images.Agent,
+		"BOTTLE_SUPERVISERD_IMAGE": p.Images.Superviserd, "BOTTLE_SUPERVISE_ADDRESS": p.Nets.SuperviseAddress().String(),
+		"BOTTLE_GITGATED_IMAGE": p.Images.Gitgated, "BOTTLE_GIT_ADDRESS": p.Nets.GitAddress().String(),
 		"BOTTLE_UID": strconv.Itoa(p.UID), "BOTTLE_GID": strconv.Itoa(p.GID),
 		"BOTTLE_INSIDE_SUBNET": p.Nets.Inside.String(), "BOTTLE_INSIDE_ADDRESS": p.Nets.ProxyAddress().String(),
 		"BOTTLE_RELAY_SUBNET": p.Nets.Relay.String(), "BOTTLE_OUTSIDE_SUBNET": p.Nets.Outside.String(),
@@ -115,16 +123,30 @@ func (p *Plan) fill(project *types.Project) {
 		agent.Environment[k] = &v
 	}
 	project.Services["agent"] = agent
-	if len(p.Tokens) == 0 {
+	if gate, ok := project.Services["git-gate"]; ok {
+		for name, address := range p.Hosts {
+			if gate.ExtraHosts == nil {
+				gate.ExtraHosts = types.HostsList{}
+			}
+			gate.ExtraHosts[name] = []string{address}
+		}
+		project.Services["git-gate"] = gate
+	}
+	if len(p.secrets()) == 0 {
 		return
 	}
-	egress := project.Services["egress"]
 	project.Secrets = types.Secrets{}
-	for _, name := range slices.Sorted(slices.Values(p.Tokens)) {
-		project.Secrets[name] = types.SecretConfig{File: tokenFile(name)}
-		egress.Secrets = append(egress.Secrets, types.ServiceSecretConfig{Source: name})
+	for service, names := range map[string][]string{"egress": p.Tokens, "git-gate": p.GitSecrets} {
+		s, ok := project.Services[service]
+		if !ok {
+			continue
+		}
+		for _, name := range slices.Sorted(slices.Values(names)) {
+			project.Secrets[name] = types.SecretConfig{File: tokenFile(name)}
+			s.Secrets = append(s.Secrets, types.ServiceSecretConfig{Source: name})
+		}
+		project.Services[service] = s
 	}
-	project.Services["egress"] = egress
 }
 
 // tokenFile is the reference by which a Compose file finds a token.
@@ -180,7 +202,7 @@ func escapeDollars(n *yaml.Node, path string, live map[string]bool) {
 // verify loads the rendered file as Compose will, and holds it against the plan.
 func (p *Plan) verify(out []byte) error {
 	vars := types.Mapping{}
-	for _, name := range p.Tokens {
+	for _, name := range p.secrets() {
 		vars[name+"_FILE"] = "/tokens/" + name
 	}
 	project, err := loadStrict(types.ConfigDetails{
@@ -196,7 +218,7 @@ func (p *Plan) verify(out []byte) error {
 			return fmt.Errorf("the variable %s of the agent changed", k)
 		}
 	}
-	for _, name := range p.Tokens {
+	for _, name := range p.secrets() {
 		if got := project.Secrets[name].File; got != vars[name+"_FILE"] {
 			return fmt.Errorf("the token file of %s became %q", name, got)
 		}

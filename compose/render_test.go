@@ -37,6 +37,11 @@ func TestRenderGolden(t *testing.T) {
 		},
 		"no-routes": func(p *Plan) { p.Routes = false; p.Resources = Resources{CPUs: 0.5, Memory: 512 << 20, Pids: 64} },
 		"runsc":     func(p *Plan) { p.Runtime = "runsc" },
+		"git": func(p *Plan) {
+			p.Git, p.GitSecrets, p.Tokens = true, []string{"GIT_KEY_APP", "GITHUB_TOKEN"}, []string{"GITHUB_TOKEN"}
+			p.Hosts = map[string]string{"git.example": "10.1.2.3"}
+		},
+		"supervise": func(p *Plan) { p.Supervise = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Render(plan(t, change))
@@ -77,6 +82,7 @@ func TestRenderRefusesPlans(t *testing.T) {
 	for want, change := range map[string]func(*Plan){
 		"is not a name":       func(p *Plan) { p.Identity = "Demo" },
 		"do not run as root":  func(p *Plan) { p.UID = 0 },
+		"their keys to":       func(p *Plan) { p.GitSecrets = []string{"T"} },
 		"nobody to give":      func(p *Plan) { p.Routes = false; p.Tokens = []string{"T"} },
 		"token file":          func(p *Plan) { p.Tokens = []string{"../x"} },
 		"environment":         func(p *Plan) { p.Env = map[string]string{"A-B": ""} },
@@ -126,14 +132,15 @@ func TestLintCatches(t *testing.T) {
 		"root":             {service("pipelock", func(s *types.ServiceConfig) { s.User = "0:0" }), "runs as root"},
 		"host pid":         {service("agent", func(s *types.ServiceConfig) { s.Pid = "host" }), `sets pid to "host"`},
 		"host network":     {service("agent", func(s *types.ServiceConfig) { s.NetworkMode = "host" }), "network_mode"},
-		"docker socket":    {service("agent", bind("/var/run/docker.sock", true)), "only ./config, ./ca and ./audit"},
+		"docker socket":    {service("agent", bind("/var/run/docker.sock", true)), "only ./config, ./clients, ./ca, ./audit, ./queue and"},
 		"api socket":       {service("agent", func(s *types.ServiceConfig) { s.UseAPISocket = true }), "privileged"},
 		"dot dot":          {service("egress", bind("./config/../../x", true)), "only ./config"},
 		"writable config":  {service("egress", bind("./config", false)), "writable"},
 		"root keys":        {service("egress", bind("./ca/roots", true)), "not its own"},
+		"mirrors":          {service("egress", bind("./mirrors", false)), "git-gate alone"},
 		"whole ca":         {service("pipelock", bind("./ca", true)), "not its own"},
 		"agent sees ca":    {service("agent", bind("./ca/egress", true)), "the agent sees"},
-		"agent tokens":     {service("agent", func(s *types.ServiceConfig) { s.Secrets = []types.ServiceSecretConfig{{Source: "T"}} }), "egress alone"},
+		"agent tokens":     {service("agent", func(s *types.ServiceConfig) { s.Secrets = []types.ServiceSecretConfig{{Source: "T"}} }), "egress and git-gate alone"},
 		"port":             {service("egress", func(s *types.ServiceConfig) { s.Ports = []types.ServicePortConfig{{Target: 1}} }), "publishes"},
 		"no limit":         {service("agent", func(s *types.ServiceConfig) { s.PidsLimit = 0 }), "limit"},
 		"no order":         {service("agent", func(s *types.ServiceConfig) { s.DependsOn = nil }), "can start without egress"},
@@ -191,6 +198,31 @@ func TestSplitNets(t *testing.T) {
 	for _, bad := range []string{"10.0.0.0/24", "fd00::/26"} {
 		if _, err := SplitNets(netip.MustParsePrefix(bad)); err == nil {
 			t.Errorf("%s was taken", bad)
+		}
+	}
+}
+
+func TestQueueIsLinted(t *testing.T) {
+	for name, change := range map[string]func(p *types.Project){
+		"mounts ./queue/decisions of the queue in another way": func(p *types.Project) { p.Services["supervise"].Volumes[2].ReadOnly = false },
+		"mounts ./queue of the queue in another way":           func(p *types.Project) { p.Services["supervise"].Volumes[1].Source = "./queue" },
+		"which is for supervise alone": func(p *types.Project) {
+			a := p.Services["agent"]
+			a.Volumes = append(a.Volumes, p.Services["supervise"].Volumes[1])
+			p.Services["agent"] = a
+		},
+		"has no business on the network outside": func(p *types.Project) {
+			p.Services["supervise"].Networks["outside"] = nil
+		},
+	} {
+		pl := plan(t, func(p *Plan) { p.Supervise = true })
+		project, err := load(pl.files(), pl.variables(), Project(pl.Identity))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(project)
+		if err := Lint(project); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

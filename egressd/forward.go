@@ -123,12 +123,22 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 		e.Duration = time.Since(x.started.at)
 		s.Record(e)
 	}()
-	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	ctx, cancel := x.lifetime(context.WithValue(r.Context(), exchangeKey{}, x))
+	defer cancel()
+	r = r.WithContext(ctx)
 	if err := x.guardBody(r); err != nil {
 		s.failed(counted, r, err)
 		return
 	}
 	s.proxy.ServeHTTP(counted, r)
+}
+
+// lifetime ends what a route opened with the route, upgraded connections too.
+func (x *exchange) lifetime(ctx context.Context) (context.Context, context.CancelFunc) {
+	if x.route.Expires.IsZero() {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, x.route.Expires.Time)
 }
 
 // primed is how long a body may be to be read before its request is sent.

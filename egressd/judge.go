@@ -62,7 +62,7 @@ func ask(d policy.Decision, r reading) *wire.Ask {
 	if r.port != route.DefaultPort {
 		host += ":" + r.port
 	}
-	return &wire.Ask{Tool: "egress-block", Arguments: map[string]any{
+	return &wire.Ask{Tool: wire.ToolEgress, Arguments: map[string]any{
 		"host": host, "matches": []any{match}, "justification": "",
 	}}
 }

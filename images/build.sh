@@ -3,8 +3,8 @@
 # Dockerfile, and tags each bottle/NAME:dev and bottle/NAME:$VERSION.
 #
 # An image named like a command gets that command's binary from bin/ (`make
-# build` makes it); any other is a guest built on bottle/base, and gets the
-# operator's trust and apt settings for the time of the build. Each build sees
+# build` makes it); one that is built on bottle/base gets the operator's trust
+# and apt settings for the time of the build. Each build sees
 # a small folder under .cache/images and never the repository.
 set -euo pipefail
 
@@ -61,9 +61,8 @@ build() {
 	rm -rf "$context"
 	mkdir -p "$context"
 	cp "$images/$name/Dockerfile" "$context/"
-	if [[ -f $repo/$name/go.mod ]]; then
-		stage_binary "$context" "$name"
-	else
+	if [[ -f $repo/$name/go.mod ]]; then stage_binary "$context" "$name"; fi
+	if grep -q '^FROM bottle/base' "$images/$name/Dockerfile"; then
 		"$images/base.sh"
 		stage_operator "$context"
 	fi

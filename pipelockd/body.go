@@ -31,6 +31,10 @@ func (s *service) admitBody(x *exchange, r *http.Request) *policy.Decision {
 			return bodyDenial(err)
 		}
 	}
+	if isCall(r) && coding == "" {
+		r.Body = &watchedBody{Reader: newCallReader(r.Body, r.Header.Get("Grpc-Encoding"), &x.room), Closer: r.Body, x: x, r: r}
+		return nil
+	}
 	head, more, err := readHead(r.Body, r.ContentLength, &x.room)
 	if err != nil {
 		return bodyDenial(err)

@@ -63,7 +63,9 @@ func (s *service) connect(_ string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectActi
 	}
 	if !decision.OK() {
 		s.Record(line(http.StatusForbidden))
-		ctx.Resp = wire.NewProblem(decision, id, http.MethodConnect, masked(authority), "").Response()
+		p := wire.NewProblem(decision, id, http.MethodConnect, masked(authority), "")
+		p.Ask = ask(decision, d)
+		ctx.Resp = p.Response()
 		return goproxy.RejectConnect, authority
 	}
 	t := mitm.Tunnel{Host: d.host, Port: d.port}

@@ -167,6 +167,7 @@ func judgeUpgrade(r *http.Request, entry *wire.AllowHost) *policy.Decision {
 func (s *service) deny(w http.ResponseWriter, x *exchange) {
 	d := x.outcome()
 	p := wire.NewProblem(d, x.id, x.method, x.shownHost(), x.path)
+	p.Ask = ask(d, x.destination)
 	s.Record(x.entry(p.Status))
 	p.Write(w)
 }

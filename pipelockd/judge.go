@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/route"
@@ -37,7 +38,7 @@ func (d destination) authority() string {
 	return d.host + ":" + d.port
 }
 
-// judge looks a destination up. It is pure.
+// judge looks a destination up. Its only input beside the list is the clock.
 func (a *allowlist) judge(d destination) (*wire.AllowHost, policy.Decision) {
 	switch d.method {
 	case "TRACE", "CONNECT":
@@ -48,6 +49,9 @@ func (a *allowlist) judge(d destination) (*wire.AllowHost, policy.Decision) {
 		return nil, policy.Denied(policy.ReasonHostNotAllowed, "", fmt.Sprintf("The allowlist does not name %s:%s.", masked(d.host), d.port))
 	}
 	rule := fmt.Sprintf("allow[%d]", i)
+	if a.entries[i].Expires.Past(time.Now()) {
+		return nil, policy.Denied(policy.ReasonHostNotAllowed, rule, fmt.Sprintf("The allowlist names %s:%s no longer: the entry has expired.", masked(d.host), d.port))
+	}
 	if d.scheme == "http" && !strings.Contains(a.entries[i].Host, ":") {
 		return nil, policy.Denied(policy.ReasonHostNotAllowed, rule, "This host is allowed over https only; plain HTTP needs an entry with its port.")
 	}
@@ -57,4 +61,17 @@ func (a *allowlist) judge(d destination) (*wire.AllowHost, policy.Decision) {
 func refuse(reason policy.Reason, detail string) *policy.Decision {
 	d := policy.Denied(reason, "", detail)
 	return &d
+}
+
+// ask names the MCP tool, with arguments, by which the agent can ask for the
+// host that was denied; nil when asking would not help.
+func ask(d policy.Decision, to destination) *wire.Ask {
+	if d.Reason != policy.ReasonHostNotAllowed || to.host == "" {
+		return nil
+	}
+	host := to.host
+	if to.port != route.DefaultPort && to.port != "" {
+		host += ":" + to.port
+	}
+	return &wire.Ask{Tool: wire.ToolPipelock, Arguments: map[string]any{"host": masked(host), "justification": ""}}
 }

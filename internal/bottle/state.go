@@ -37,6 +37,12 @@ type Metadata struct {
 	PID       int        `json:"pid"`
 	Subnet    string     `json:"subnet,omitempty"`
 	Runtime   string     `json:"runtime,omitempty"`
+	// Supervise says that superviserd stands in the bottle.
+	Supervise bool `json:"supervise,omitempty"`
+	// Git says that gitgated stands in the bottle.
+	Git bool `json:"git,omitempty"`
+	// Image is the agent's image where it is the bottle's own.
+	Image string `json:"image,omitempty"`
 	// Images maps a service to the id of the image that it ran.
 	Images map[string]string `json:"images,omitempty"`
 	// CA maps "egress" and "pipelock" to the SHA-256 of their roots.

@@ -2,6 +2,7 @@ package mitm
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -22,10 +23,10 @@ func TestStalledBodyEnds(t *testing.T) {
 	})})
 	for _, h2 := range []bool{false, true} {
 		tr := &http.Transport{
+			DialContext:       func(context.Context, string, string) (net.Conn, error) { return dial(), nil },
 			TLSClientConfig:   &tls.Config{RootCAs: ca.Pool()},
 			ForceAttemptHTTP2: h2,
 		}
-		tr.Dial = func(string, string) (net.Conn, error) { return dial(), nil }
 		body, send := io.Pipe()
 		go func() { _, _ = send.Write([]byte("half")) }()
 		go func() {

@@ -31,6 +31,21 @@ const (
 	ReasonAgentCredential      Reason = "agent_credential"      // a credential that the bottle did not provide
 	ReasonPlaceholderMisplaced Reason = "placeholder_misplaced" // a placeholder in another place than its own
 
+	// The git gate.
+	ReasonRemoteUnknown   Reason = "remote_unknown"       // no remote of this name or URL is declared
+	ReasonRefNotAllowed   Reason = "ref_not_allowed"      // the ref's name fits no allowed pattern
+	ReasonRefForced       Reason = "ref_not_fast_forward" // a branch would lose commits
+	ReasonRefDelete       Reason = "ref_delete"           // deleting is not allowed
+	ReasonTagMoved        Reason = "tag_moved"            // an existing tag would change
+	ReasonRefStale        Reason = "ref_stale"            // the upstream's ref is not what the agent believes
+	ReasonBadPack         Reason = "bad_pack"             // objects that are broken, incomplete or hostile
+	ReasonPushLimit       Reason = "push_limit"           // more bytes, objects, refs or time than one push may take
+	ReasonLFSUpload       Reason = "lfs_upload"           // LFS objects are downloaded only
+	ReasonHostKeyMissing  Reason = "host_key_missing"     // no known_host_key, so no connection
+	ReasonHostKeyChanged  Reason = "host_key_changed"     // the server shows another key
+	ReasonCredential      Reason = "credential_refused"   // the upstream does not take the bottle's credential
+	ReasonUpstreamRefused Reason = "upstream_refused"     // the upstream took the connection and refused the push
+
 	// Failing closed.
 	ReasonUpstreamUnreachable Reason = "upstream_unreachable"
 	ReasonUpstreamUntrusted   Reason = "upstream_untrusted" // the upstream's certificate does not verify
@@ -57,13 +72,26 @@ var Reasons = []struct {
 	{ReasonBadRequest, "The request breaks HTTP, or uses a part of it that is refused."},
 	{ReasonUpgrade, "The request asks for a protocol upgrade that the route does not allow."},
 	{ReasonGitPush, "Git pushes over HTTPS are refused on every route; push through the git gate."},
-	{ReasonSecretFound, "The URL, a header or the body holds what looks like a credential."},
-	{ReasonUnscannable, "The encoding of a body cannot be read, so it cannot be cleared to pass."},
+	{ReasonSecretFound, "The URL, a header, the body or an object of a push holds what looks like a credential."},
+	{ReasonUnscannable, "A body, or an archive in a push, cannot be read, so it cannot be cleared to pass."},
 	{ReasonRelayForged, "A relay header arrived that egressd did not sign."},
 	{ReasonBodyTooLarge, "The body is larger than the limit of the route."},
 	{ReasonAgentCredential, "The request carries a credential of the agent's own on a host whose credential the bottle provides."},
 	{ReasonPlaceholderMisplaced, "A placeholder stands in another place than the field of the route that its token belongs to."},
 	{ReasonCredentialGone, "The credential of the route cannot be read, so the request is not sent without it."},
+	{ReasonRemoteUnknown, "The git gate has no remote of this name; the manifest declares remotes under git."},
+	{ReasonRefNotAllowed, "The name of the ref fits none of the patterns under refs.allow, or is not a proper branch, tag or note."},
+	{ReasonRefForced, "The push would drop commits from a branch, and refs.force is not set."},
+	{ReasonRefDelete, "The push would delete a ref, and refs.delete is not set."},
+	{ReasonTagMoved, "The push would change an existing tag, or make one where refs.tags says deny."},
+	{ReasonRefStale, "The upstream's ref has changed since the agent last fetched it."},
+	{ReasonBadPack, "The objects of the push are malformed, incomplete or hostile, by the judgement of git's own checks."},
+	{ReasonPushLimit, "The push has more bytes, objects or refs, or takes more time, than one push may."},
+	{ReasonLFSUpload, "LFS objects can be downloaded through the git gate, not uploaded."},
+	{ReasonHostKeyMissing, "The remote has no known_host_key, and no key is trusted on first use."},
+	{ReasonHostKeyChanged, "The SSH server shows another key than known_host_key."},
+	{ReasonCredential, "The upstream does not take the bottle's credential for this remote."},
+	{ReasonUpstreamRefused, "The upstream itself refused the push; its own words are in the answer."},
 	{ReasonUpstreamUnreachable, "The upstream did not answer."},
 	{ReasonUpstreamUntrusted, "The upstream's certificate does not verify against the roots that the bottle trusts."},
 	{ReasonAuditUnavailable, "The decision could not be recorded, so nothing was sent."},

@@ -6,7 +6,7 @@
 // several routes for one host pattern, and of the matches in a route, the first
 // that takes the request. Conditions in a match all hold; matches are
 // alternatives; a route without matches takes every path and every method of
-// the ordinary ones.
+// the ordinary ones. A route that has expired takes nothing.
 //
 // Everything is compared in its one spelling: hosts as [Host] returns them,
 // paths as [CanonicalPath] does.
@@ -19,6 +19,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -34,6 +35,7 @@ var ordinary = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTION
 type Table struct {
 	hosts  *HostSet
 	groups []group // by index of the host set
+	now    func() time.Time
 }
 
 // group is the routes of one host pattern.
@@ -79,7 +81,7 @@ type Result struct {
 // Compile checks routes and builds their table. An error begins with the name of
 // the faulty value, such as "routes[2].matches[0].path".
 func Compile(routes []wire.Route) (*Table, error) {
-	t := &Table{}
+	t := &Table{now: time.Now}
 	var patterns []string
 	for i, r := range routes {
 		name := fmt.Sprintf("routes[%d]", i)
@@ -140,8 +142,14 @@ func compile(name string, r wire.Route) *compiled {
 // Host reports whether any route names host and port. It decides about a tunnel,
 // before a path is known.
 func (t *Table) Host(host, port string) bool {
-	_, ok := t.hosts.Find(host, port)
-	return ok
+	g, ok := t.hosts.Find(host, port)
+	return ok && slices.ContainsFunc(t.groups[g].routes, t.live)
+}
+
+// live reports whether a route has not expired. The clock is asked for routes
+// that do expire only.
+func (t *Table) live(c *compiled) bool {
+	return c.route.Expires.IsZero() || !c.route.Expires.Past(t.now())
 }
 
 // Match judges a request. Host must be as [Host] returns it, path as
@@ -152,8 +160,14 @@ func (t *Table) Match(method, host, port, path string, h Headers) Result {
 	if !ok {
 		return Result{Reason: policy.ReasonHostNotAllowed}
 	}
-	miss := Result{Reason: policy.ReasonPathNotAllowed, Rule: t.groups[g].routes[0].name}
+	miss := Result{Reason: policy.ReasonHostNotAllowed, Rule: t.groups[g].routes[0].name}
 	for _, c := range t.groups[g].routes {
+		if !t.live(c) {
+			continue
+		}
+		if miss.Reason == policy.ReasonHostNotAllowed {
+			miss.Reason, miss.Rule = policy.ReasonPathNotAllowed, c.name
+		}
 		for i := range c.matches {
 			m := &c.matches[i]
 			switch {
@@ -207,3 +221,6 @@ func (m *match) takesMethod(method string) bool {
 	}
 	return slices.Contains(m.methods, method)
 }
+
+// Ordinary are the methods that a rule without methods takes.
+func Ordinary() []string { return slices.Clone(ordinary) }

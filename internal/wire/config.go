@@ -71,6 +71,8 @@ type AllowHost struct {
 	Host string `yaml:"host"`
 	// WebSocket allows an upgrade.
 	WebSocket bool `yaml:"websocket,omitempty"`
+	// Expires is when the entry ends; absent means never.
+	Expires Instant `yaml:"expires,omitempty"`
 }
 
 // KeyPair names the PEM files of a signing certificate (with its chain up to,

@@ -9,7 +9,7 @@ func TestDecodeReportsThePlace(t *testing.T) {
 	const head = "version: 1\nbottle: b\n"
 	for name, tc := range map[string]struct{ in, want string }{
 		"unknown key":       {head + "routes:\n  - host: a.example\n    mathces: []\n", `f.yaml:5:5: unknown key "mathces" (did you mean "matches"?)`},
-		"far from any":      {head + "audit: {whatever: 1}\n", `f.yaml:3:9: unknown key "whatever" (known here: file)`},
+		"far from any":      {head + "audit: {whatever: 1}\n", `f.yaml:3:9: unknown key "whatever" (known here: file, keep, max_bytes)`},
 		"key twice":         {head + "bottle: c\n", `f.yaml:3:1: the key "bottle" stands twice`},
 		"list for mapping":  {head + "audit: [a]\n", `f.yaml:3:8: audit must be a mapping (key: value), not a list`},
 		"mapping for list":  {head + "routes: {a: b}\n", `f.yaml:3:9: routes must be a list, not a mapping`},

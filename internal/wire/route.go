@@ -18,6 +18,9 @@ type Route struct {
 	// Unset, they pass to the hosts of [ModelHosts] only.
 	BodyPlaceholders *bool   `yaml:"body_placeholders,omitempty"`
 	Limits           *Limits `yaml:"limits,omitempty"`
+	// Expires is when the route ends, together with the requests that are on
+	// their way by it; absent means never.
+	Expires Instant `yaml:"expires,omitempty"`
 }
 
 // Match is one alternative of a route; all of its conditions must hold.

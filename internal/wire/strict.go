@@ -53,7 +53,7 @@ func (d *Doc) structure(n *yaml.Node, v reflect.Value, path string) error {
 	return d.pairs(n, path, func(key, val *yaml.Node, at string) error {
 		i, ok := fields[key.Value]
 		if !ok {
-			return d.errorAt(key, "unknown key %q%s", key.Value, didYouMean(key.Value, known))
+			return d.errorAt(key, "unknown key %q%s", key.Value, DidYouMean(key.Value, known))
 		}
 		return d.value(val, v.Field(i), at)
 	})

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// didYouMean returns ` (did you mean "x"?)` for the known word nearest to word,
+// DidYouMean returns ` (did you mean "x"?)` for the known word nearest to word,
 // or the list of what is known when nothing is near.
-func didYouMean(word string, known []string) string {
+func DidYouMean(word string, known []string) string {
 	best, dist := "", 3
 	for _, k := range known {
 		if n := editDistance(word, k); n < dist {

@@ -144,7 +144,7 @@ func (w *world) startUpstreams() (err error) {
 			return nil, err
 		}
 		return upstream.Start(upstream.Config{
-			Listen: net.JoinHostPort(address, w.port), Names: []string{"*.demo.example"}, Dir: dir, KeepBody: 1 << 20,
+			Listen: net.JoinHostPort(address, w.port), Names: []string{"*.demo.example"}, Dir: dir, KeepBody: 1 << 20, Handlers: clientHandlers(),
 		})
 	}
 	if w.upstream, err = begin(upstreamAddress, "upstream"); err != nil {

@@ -100,7 +100,7 @@ func (w *world) writeManifests(home string) error {
 // writeManifest writes a bottle and an agent of the same name into a home.
 func (w *world) writeManifest(home, name, bottle string) error {
 	var pairs []string
-	for _, site := range []string{"api", "basic", "key", "open", "ws", "inner"} {
+	for _, site := range []string{"api", "basic", "key", "open", "ws", "inner", "git", "pip"} {
 		pairs = append(pairs, "{"+site+"}", w.site(site))
 	}
 	pairs = append(pairs, "<upstream>", upstreamAddress, "<inner>", innerAddress, "<ca>", w.upstream.CAFile())

@@ -187,7 +187,11 @@ func (b *Bottle) Exec(ctx context.Context, user, stdin string, argv ...string) (
 
 // Audit reads the audit log of a component ("egressd", "pipelockd").
 func (b *Bottle) Audit(component string) ([]audit.Line, error) {
-	data, err := os.ReadFile(filepath.Join(b.State, "audit", strings.TrimSuffix(component, "d"), component+".jsonl"))
+	service := strings.TrimSuffix(component, "d")
+	if component == "gitgated" {
+		service = "git-gate"
+	}
+	data, err := os.ReadFile(filepath.Join(b.State, "audit", service, component+".jsonl"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

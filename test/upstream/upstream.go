@@ -27,6 +27,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -42,6 +43,8 @@ type Config struct {
 	// KeepBody is how much of a body is kept; its length and SHA-256 are always
 	// those of the whole. 64 KiB if zero.
 	KeepBody int
+	// Handlers serve what lies below a path ("/git/"), beside the endpoints.
+	Handlers map[string]http.Handler
 }
 
 // Server is a running upstream.
@@ -77,13 +80,26 @@ func Start(c Config) (*Server, error) {
 	}
 	s.listener = &countingListener{Listener: l}
 	s.server = &http.Server{
-		Handler:           s.record.wrap(endpoints()),
+		Handler:           s.record.wrap(below(c.Handlers, endpoints())),
 		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          log.New(io.Discard, "", 0), // clients that go away are what tests are about
 	}
 	go func() { _ = s.server.ServeTLS(s.listener, "", "") }() // ends with ErrServerClosed
 	return s, nil
+}
+
+// below serves each path with its handler, and what is left with next.
+func below(handlers map[string]http.Handler, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for path, h := range handlers {
+			if strings.HasPrefix(r.URL.Path, path) {
+				h.ServeHTTP(w, r)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Close ends the server and whatever it is serving.

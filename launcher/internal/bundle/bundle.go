@@ -9,15 +9,19 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
 	"github.com/bottlesuite/bottle/compose"
 	"github.com/bottlesuite/bottle/internal/bottle"
+	"github.com/bottlesuite/bottle/internal/change"
 	"github.com/bottlesuite/bottle/internal/wire"
 	"github.com/bottlesuite/bottle/launcher/internal/manifest"
 	"github.com/bottlesuite/bottle/launcher/internal/pki"
@@ -39,6 +43,20 @@ type Spec struct {
 	UID, GID int
 	Keys     *Keys
 	Trust    *pki.Trust
+	// Grants are changes that the operator approved, on top of the manifest.
+	Grants []wire.Grant
+	// Image is the agent's image, "" for the default.
+	Image string
+}
+
+// Base is the policy that the manifest gives.
+func Base(b *manifest.Bottle) change.Policy {
+	return change.Policy{Egress: len(b.Routes) > 0, Routes: b.Routes, Allow: b.Hosts()}
+}
+
+// policy is what is in force at a start.
+func (s *Spec) policy() (change.Policy, error) {
+	return change.Apply(Base(s.Bottle), s.Grants, time.Now())
 }
 
 // Keys are the secrets that are made for one launch.
@@ -50,22 +68,18 @@ type Keys struct {
 }
 
 // NewKeys makes the authorities and the relay key of a launch.
-func NewKeys(id bottle.Identity, b *manifest.Bottle) (*Keys, error) {
+func NewKeys(id bottle.Identity, b *manifest.Bottle, grants ...wire.Grant) (*Keys, error) {
 	var k Keys
-	var err error
-	var dialled, routed []string
-	for _, h := range b.Hosts() {
-		dialled = append(dialled, h.Host)
+	p, err := change.Apply(Base(b), grants, time.Now())
+	if err != nil {
+		return nil, err
 	}
-	for _, r := range b.Routes {
-		routed = append(routed, r.Host)
-	}
-	if len(routed) > 0 {
-		if k.Egress, err = pki.Issue("egress", string(id), routed); err != nil {
+	if p.Egress {
+		if k.Egress, err = pki.Issue("egress", string(id), p.Hosts()); err != nil {
 			return nil, err
 		}
 	}
-	if k.Pipelock, err = pki.Issue("pipelock", string(id), dialled); err != nil {
+	if k.Pipelock, err = pki.Issue("pipelock", string(id), p.Dialled()); err != nil {
 		return nil, err
 	}
 	var key [32]byte
@@ -123,14 +137,28 @@ func (s *Spec) Files() ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(files, configs, certs), nil
+	return slices.Concat(files, s.clients(), configs, certs), nil
+}
+
+// clients are the settings of package clients that presets bring.
+func (s *Spec) clients() []File {
+	var files []File
+	for _, p := range s.Bottle.Taken {
+		for _, name := range slices.Sorted(maps.Keys(p.Files)) {
+			files = append(files, File{Path: "clients/" + name, Mode: 0o644, Data: p.Files[name]})
+		}
+	}
+	return files
 }
 
 func (s *Spec) plan(nets compose.Nets) compose.Plan {
 	p := compose.Plan{
 		Identity: string(s.Identity), Agent: s.Agent.Name, Bottle: s.Bottle.Name, Owner: s.Owner,
-		Routes: s.routes(), Runtime: s.Runtime, Images: compose.DefaultImages, Nets: nets,
-		UID: s.UID, GID: s.GID, Tokens: s.Bottle.TokenRefs(), Env: s.Env, Resources: Resources(s.Bottle),
+		Routes: s.routes(), Supervise: s.Bottle.Supervise, Git: s.git(), Runtime: s.Runtime, Images: compose.DefaultImages, Nets: nets,
+		UID: s.UID, GID: s.GID, Tokens: s.Bottle.TokenRefs(), GitSecrets: s.Bottle.GitSecretNames(), Hosts: s.Bottle.Pipelock.Hosts, Env: s.Env, Resources: Resources(s.Bottle),
+	}
+	if s.Image != "" {
+		p.Images.Agent = s.Image
 	}
 	return p
 }
@@ -157,19 +185,49 @@ const (
 )
 
 func (s *Spec) configs(nets compose.Nets) ([]File, error) {
+	policy, err := s.policy()
+	if err != nil {
+		return nil, err
+	}
+	files, err := s.proxies(nets, policy)
+	if err == nil && s.git() {
+		var more []File
+		more, err = s.gitFiles()
+		files = append(files, more...)
+	}
+	if err == nil && s.Bottle.Supervise {
+		var more []File
+		more, err = s.supervise(nets, policy)
+		files = append(files, more...)
+	}
+	return files, err
+}
+
+// names are the sidecars that the agent can resolve, beside its proxy.
+func (s *Spec) names(nets compose.Nets, proxy string) map[string]string {
+	names := map[string]string{proxy: nets.ProxyAddress().String()}
+	if s.Bottle.Supervise {
+		names["supervise"] = nets.SuperviseAddress().String()
+	}
+	if s.git() {
+		names["git-gate"] = nets.GitAddress().String()
+	}
+	return names
+}
+
+func (s *Spec) proxies(nets compose.Nets, policy change.Policy) ([]File, error) {
 	pair := wire.KeyPair{Certificate: caDir + "cert.pem", Key: caDir + "key.pem"}
-	proxy := nets.ProxyAddress().String()
 	lock := wire.Pipelockd{
 		Version: wire.Version, Bottle: string(s.Identity), CA: pair,
 		Listen: wire.PipelockdListen{Proxy: ":8888", Admin: "127.0.0.1:9902"},
 		Audit:  wire.Audit{File: auditDir + "pipelockd.jsonl"},
-		Allow:  s.Bottle.Hosts(), AllowPrivate: s.Bottle.Pipelock.AllowPrivate, Hosts: s.Bottle.Pipelock.Hosts,
+		Allow:  policy.Allow, AllowPrivate: s.Bottle.Pipelock.AllowPrivate, Hosts: s.Bottle.Pipelock.Hosts,
 	}
 	if len(s.Trust.Certs) > 0 {
 		lock.UpstreamCA = []string{caDir + "upstream.pem"}
 	}
 	if !s.routes() {
-		lock.DNS = &wire.DNS{Listen: ":53", Names: map[string]string{"pipelock": proxy}}
+		lock.DNS = &wire.DNS{Listen: ":53", Names: s.names(nets, "pipelock")}
 		f, err := config("config/pipelockd.yaml", lock)
 		return []File{f}, err
 	}
@@ -178,10 +236,10 @@ func (s *Spec) configs(nets compose.Nets) ([]File, error) {
 		Version: wire.Version, Bottle: string(s.Identity), CA: pair,
 		Listen:     wire.EgressdListen{Proxy: ":9099", Admin: "127.0.0.1:9901"},
 		Upstream:   wire.Upstream{Proxy: "http://pipelock:8888", CA: caDir + "upstream.pem", RelayKey: caDir + "relay.key"},
-		SecretsDir: "/run/secrets",
-		DNS:        &wire.DNS{Listen: ":53", Names: map[string]string{"egress": proxy}},
+		SecretsDir: secretsDir,
+		DNS:        &wire.DNS{Listen: ":53", Names: s.names(nets, "egress")},
 		Audit:      wire.Audit{File: auditDir + "egressd.jsonl"},
-		Routes:     s.Bottle.Routes,
+		Routes:     policy.Routes,
 	}
 	f1, err := config("config/egressd.yaml", egress)
 	if err != nil {
@@ -192,12 +250,19 @@ func (s *Spec) configs(nets compose.Nets) ([]File, error) {
 }
 
 func config(path string, v any) (File, error) {
+	data, err := Encode(v)
+	if err != nil {
+		return File{}, fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return File{Path: path, Mode: 0o600, Data: data, Sidecar: true}, nil
+}
+
+// Encode writes a sidecar's configuration.
+func Encode(v any) ([]byte, error) {
 	var buf bytes.Buffer
 	buf.WriteString("# Written by the launcher for one bottle.\n")
 	enc := yaml.NewEncoder(&buf)
 	enc.SetIndent(2)
-	if err := enc.Encode(v); err != nil {
-		return File{}, fmt.Errorf("cannot write %s: %w", path, err)
-	}
-	return File{Path: path, Mode: 0o600, Data: buf.Bytes(), Sidecar: true}, enc.Close()
+	err := enc.Encode(v)
+	return buf.Bytes(), errors.Join(err, enc.Close())
 }

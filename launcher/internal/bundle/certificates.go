@@ -3,6 +3,7 @@ package bundle
 import (
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bottlesuite/bottle/launcher/internal/pki"
@@ -78,8 +79,19 @@ func (s *Spec) envExample() []byte {
 	fmt.Fprintf(&b, "# Copy to .env and fill in. Each value is the path of a file that holds the bare\n"+
 		"# token: on a tmpfs (below /dev/shm or $XDG_RUNTIME_DIR), mode 0400, owned by uid %d.\n", s.UID)
 	refs := s.Bottle.TokenRefs()
-	if len(refs) == 0 {
-		b.WriteString("# This bottle injects no tokens, so there is nothing to fill in.\n")
+	gits := s.Bottle.GitSecrets()
+	if len(refs)+len(gits) == 0 {
+		b.WriteString("# This bottle holds no tokens, so there is nothing to fill in.\n")
+	}
+	for _, g := range gits {
+		what := "a copy of " + g.File
+		if g.File == "" {
+			what = "a token"
+		}
+		fmt.Fprintf(&b, "# %s: %s, for a git remote\n", g.Name, what)
+		if !slices.Contains(refs, g.Name) {
+			fmt.Fprintf(&b, "%s_FILE=\n", g.Name)
+		}
 	}
 	for _, ref := range refs {
 		for _, r := range s.Bottle.Routes {

@@ -22,11 +22,26 @@ func SidecarUser(uid, gid int) (int, int) {
 func (s *Spec) directories() []File {
 	dirs := []File{
 		{Path: "config", Mode: 0o700, Sidecar: true}, {Path: "ca", Mode: 0o700}, {Path: "audit", Mode: 0o700},
-		{Path: "ca/agent", Mode: 0o755},
+		{Path: "ca/agent", Mode: 0o755}, {Path: "clients", Mode: 0o755},
 		{Path: "ca/pipelock", Mode: 0o700, Sidecar: true}, {Path: "audit/pipelock", Mode: 0o700, Sidecar: true},
 	}
 	if s.routes() {
 		dirs = append(dirs, File{Path: "ca/egress", Mode: 0o700, Sidecar: true}, File{Path: "audit/egress", Mode: 0o700, Sidecar: true})
+	}
+	for _, f := range s.clients() {
+		for dir := filepath.Dir(f.Path); dir != "clients"; dir = filepath.Dir(dir) {
+			dirs = append(dirs, File{Path: dir, Mode: 0o755})
+		}
+	}
+	if s.git() {
+		dirs = append(dirs, File{Path: "ca/git-gate", Mode: 0o700, Sidecar: true}, File{Path: "audit/git-gate", Mode: 0o700, Sidecar: true},
+			File{Path: "mirrors", Mode: 0o700, Sidecar: true})
+	}
+	if s.Bottle.Supervise {
+		dirs = append(dirs,
+			File{Path: "queue", Mode: 0o700}, File{Path: "policy", Mode: 0o700}, File{Path: "audit/launcher", Mode: 0o700},
+			File{Path: "queue/proposals", Mode: 0o700, Sidecar: true}, File{Path: "audit/supervise", Mode: 0o700, Sidecar: true},
+			File{Path: "queue/decisions", Mode: 0o755}) // the operator's; superviserd reads it
 	}
 	return dirs
 }
@@ -73,12 +88,20 @@ func (s *Spec) own(path string, f File) error {
 	return nil
 }
 
+// RemoveMirrors deletes the copies of upstream repositories, which a later launch
+// makes anew.
+func RemoveMirrors(dir string) error { return os.RemoveAll(filepath.Join(dir, "mirrors")) }
+
 // RemoveKeys deletes the private keys of a bundle and leaves its certificates.
 func RemoveKeys(dir string) error {
 	err := os.RemoveAll(filepath.Join(dir, "ca", "roots"))
-	for _, f := range []string{"egress/key.pem", "egress/relay.key", "pipelock/key.pem", "pipelock/relay.key"} {
-		if e := os.Remove(filepath.Join(dir, "ca", f)); e != nil && !errors.Is(e, os.ErrNotExist) {
-			err = errors.Join(err, e)
+	for _, pattern := range []string{"*/key*.pem", "*/relay.key"} { // approvals bring keys of their own
+		found, e := filepath.Glob(filepath.Join(dir, "ca", pattern))
+		err = errors.Join(err, e)
+		for _, f := range found {
+			if e := os.Remove(f); e != nil && !errors.Is(e, os.ErrNotExist) {
+				err = errors.Join(err, e)
+			}
 		}
 	}
 	return err

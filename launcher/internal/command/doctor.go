@@ -69,7 +69,7 @@ func (r *run) examineEngine(ctx context.Context, e *engine.Engine, line func(wha
 	line("engine", "Docker "+info.ServerVersion, err)
 	v, err := e.Compose(ctx)
 	line("compose", fmt.Sprintf("%s (at least %s)", v, engine.MinCompose), err)
-	for _, ref := range []string{compose.DefaultImages.Egressd, compose.DefaultImages.Pipelockd, compose.DefaultImages.Agent} {
+	for _, ref := range []string{compose.DefaultImages.Egressd, compose.DefaultImages.Pipelockd, compose.DefaultImages.Gitgated, compose.DefaultImages.Superviserd, compose.DefaultImages.Agent} {
 		ids, err := e.Images(ctx, ref)
 		line("image", fmt.Sprintf("%s %.19s", ref, ids[ref]), err)
 	}

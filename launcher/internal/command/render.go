@@ -1,11 +1,13 @@
 package command
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -26,13 +28,13 @@ func (r *run) renderCommand() *cli.Command {
 			if c.String("output") == "" {
 				return mendf("render needs a directory; give it with -o DIR")
 			}
-			return r.render(w[0], c.String("output"))
+			return r.render(c.Context, w[0], c.String("output"))
 		},
 	}
 }
 
-func (r *run) render(agent, dir string) error {
-	_, spec, err := r.spec(agent)
+func (r *run) render(ctx context.Context, agent, dir string) error {
+	l, spec, err := r.spec(ctx, agent)
 	if err != nil {
 		return err
 	}
@@ -60,6 +62,9 @@ func (r *run) render(agent, dir string) error {
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 		return err
+	}
+	for _, n := range l.Bottle.Notes() {
+		r.note("note: %s", n)
 	}
 	r.rendered(spec, dir)
 	return nil
@@ -95,7 +100,9 @@ func (r *run) rendered(spec *bundle.Spec, dir string) {
 		r.print("%d. "+format, append([]any{step}, args...)...)
 		step++
 	}
-	if refs := spec.Bottle.TokenRefs(); len(refs) > 0 {
+	refs := slices.Concat(spec.Bottle.TokenRefs(), spec.Bottle.GitSecretNames())
+	slices.Sort(refs)
+	if refs = slices.Compact(refs); len(refs) > 0 {
 		say("Put each token into a file of its own on a tmpfs, mode 0400, owned by uid %d: %v", spec.UID, refs)
 		say("cp %s/.env.example %s/.env, and name those files in it.", dir, dir)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ import (
 	"github.com/bottlesuite/bottle/launcher/internal/manifest"
 	"github.com/bottlesuite/bottle/launcher/internal/pki"
 	"github.com/bottlesuite/bottle/launcher/internal/preflight"
+	"github.com/bottlesuite/bottle/launcher/internal/preset"
 )
 
 func (r *run) startCommand() *cli.Command {
@@ -50,7 +52,7 @@ type startFlags struct{ yes, dryRun, headless bool }
 // start is the whole life of one bottle.
 func (r *run) start(ctx context.Context, agent string, f startFlags) error {
 	began := time.Now()
-	l, spec, err := r.spec(agent)
+	l, spec, err := r.spec(ctx, agent)
 	if err != nil {
 		return err
 	}
@@ -105,9 +107,12 @@ func (r *run) start(ctx context.Context, agent string, f startFlags) error {
 }
 
 // spec reads what a bottle is made of, before anything is made.
-func (r *run) spec(agent string) (*manifest.Launch, *bundle.Spec, error) {
+func (r *run) spec(ctx context.Context, agent string) (*manifest.Launch, *bundle.Spec, error) {
 	l, err := r.load(agent)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := takePresets(ctx, l.Bottle, preset.Here(r.env)); err != nil {
 		return nil, nil, err
 	}
 	env, err := l.Bottle.ResolveEnv(r.lookup)
@@ -136,7 +141,8 @@ func (r *run) spec(agent string) (*manifest.Launch, *bundle.Spec, error) {
 // text, and so be scrubbed from responses.
 const minToken = 8
 
-// tokens reads the tokens that the routes name from the environment.
+// tokens reads the tokens that routes and git remotes name from the environment,
+// and the remotes' keys from their files.
 func (r *run) tokens(b *manifest.Bottle) (map[string]secret.String, error) {
 	values := map[string]secret.String{}
 	var missing error
@@ -154,12 +160,17 @@ func (r *run) tokens(b *manifest.Bottle) (map[string]secret.String, error) {
 			values[ref] = secret.New(v)
 		}
 	}
+	git, err := b.ReadGitSecrets(r.lookup)
+	if missing == nil {
+		missing = err
+	}
+	maps.Copy(values, git)
 	return values, missing
 }
 
 // prepare asks the engine what it can do and makes the keys.
 func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec) (*launch.Ready, error) {
-	ready, err := host.CheckEngine(ctx, len(spec.Bottle.Routes) > 0)
+	ready, err := host.CheckEngine(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +183,7 @@ func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec)
 	if n := float64(ready.Info.NCPU); n > 0 && bundle.Resources(spec.Bottle).CPUs > n {
 		spec.Bottle.Resources.CPUs = n // the engine refuses more than it has
 	}
-	spec.Keys, err = bundle.NewKeys(spec.Identity, spec.Bottle)
+	spec.Keys, err = bundle.NewKeys(spec.Identity, spec.Bottle, spec.Grants...)
 	return ready, err
 }
 

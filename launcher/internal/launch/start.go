@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +32,7 @@ type Ready struct {
 
 // CheckEngine makes sure that a start can succeed: the engine answers, Compose
 // is there, the images are.
-func (h *Host) CheckEngine(ctx context.Context, routes bool) (*Ready, error) {
+func (h *Host) CheckEngine(ctx context.Context, spec *bundle.Spec) (*Ready, error) {
 	r := &Ready{}
 	var err error
 	if r.Pool, err = subnet.ParsePool(h.Getenv(subnet.PoolVariable)); err != nil {
@@ -39,10 +41,7 @@ func (h *Host) CheckEngine(ctx context.Context, routes bool) (*Ready, error) {
 	if r.Info, err = h.Engine.Info(ctx); err != nil {
 		return nil, err
 	}
-	refs := []string{compose.DefaultImages.Pipelockd, compose.DefaultImages.Agent}
-	if routes {
-		refs = append(refs, compose.DefaultImages.Egressd)
-	}
+	refs := slices.Sorted(maps.Values(images(spec)))
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { _, err = h.Engine.Compose(gctx); return err })
 	g.Go(func() (err error) { r.Images, err = h.Engine.Images(gctx, refs...); return err })
@@ -100,14 +99,38 @@ func (b *Bottle) claim(r *Ready) (err error) {
 	b.meta = bottle.Metadata{
 		Version: 1, Identity: s.Identity, Agent: s.Agent.Name, Bottle: s.Bottle.Name, Backend: "docker",
 		State: bottle.StateStarting, StartedAt: time.Now().UTC().Truncate(time.Second), PID: os.Getpid(),
+		Supervise: s.Bottle.Supervise, Git: len(s.Bottle.Git) > 0, Image: s.Image,
 		Runtime: s.Runtime, CA: s.Keys.Fingerprints(), Images: map[string]string{},
 	}
-	for service, ref := range map[string]string{"agent": compose.DefaultImages.Agent, "egress": compose.DefaultImages.Egressd, "pipelock": compose.DefaultImages.Pipelockd} {
+	for service, ref := range images(s) {
 		if id := r.Images[ref]; id != "" {
 			b.meta.Images[service] = id
 		}
 	}
 	return b.state.WriteMetadata(b.meta)
+}
+
+// images are the references that a bottle's services need.
+func images(s *bundle.Spec) map[string]string {
+	refs := map[string]string{"agent": compose.DefaultImages.Agent, "pipelock": compose.DefaultImages.Pipelockd}
+	if s.Image != "" {
+		refs["agent"] = s.Image
+	}
+	if len(s.Bottle.Routes) > 0 {
+		refs["egress"] = compose.DefaultImages.Egressd
+	}
+	if len(s.Bottle.Git) > 0 {
+		refs["git-gate"] = compose.DefaultImages.Gitgated
+	}
+	if s.Bottle.Supervise {
+		refs["supervise"] = compose.DefaultImages.Superviserd
+	}
+	return refs
+}
+
+// parts is which sidecars stand in the bottle.
+func (b *Bottle) parts() parts {
+	return parts{routes: len(b.Spec.Bottle.Routes) > 0, git: len(b.Spec.Bottle.Git) > 0, supervise: b.Spec.Bottle.Supervise}
 }
 
 // writeTokens puts the tokens on the tmpfs and returns the variables that lead
@@ -185,11 +208,9 @@ func (b *Bottle) composeUp(ctx context.Context, env []string) error {
 // prove waits until the sidecars are ready and checks meanwhile that the engine
 // did what it was asked. Only then anything of the agent's runs.
 func (b *Bottle) prove(ctx context.Context) error {
-	routes := len(b.Spec.Bottle.Routes) > 0
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return b.ready(ctx, "pipelock", "/pipelockd") })
-	if routes {
-		g.Go(func() error { return b.ready(ctx, "egress", "/egressd") })
+	for service, binary := range b.parts().sidecars() {
+		g.Go(func() error { return b.ready(ctx, service, binary) })
 	}
 	g.Go(func() error {
 		ns, err := b.host.Engine.Networks(ctx, label(b.Spec.Identity))
@@ -204,7 +225,7 @@ func (b *Bottle) prove(ctx context.Context) error {
 		if b.tokens.Dir != "" {
 			roots = append(roots, b.tokens.Dir)
 		}
-		if err := expect(routes, roots...).check(cs, ns); err != nil {
+		if err := expect(b.parts(), roots...).check(cs, ns); err != nil {
 			return fmt.Errorf("the engine did not isolate the bottle as it was asked to, so it was not started: %w", err)
 		}
 		return nil

@@ -42,7 +42,7 @@ func (b *Bottle) Stop(ctx context.Context) error {
 	b.meta.State = bottle.StateStopping
 	werr := b.state.WriteMetadata(b.meta)
 	b.saveLogs(ctx)
-	err := errors.Join(werr, b.host.Engine.Remove(ctx, label(b.Spec.Identity)), b.tokens.Remove(), bundle.RemoveKeys(b.state.Dir))
+	err := errors.Join(werr, b.host.Engine.Remove(ctx, label(b.Spec.Identity)), b.tokens.Remove(), bundle.RemoveKeys(b.state.Dir), bundle.RemoveMirrors(b.state.Dir))
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (b *Bottle) saveLogs(ctx context.Context) {
 		return
 	}
 	var wg sync.WaitGroup
-	for _, service := range services(len(b.Spec.Bottle.Routes) > 0) {
+	for _, service := range b.parts().services() {
 		wg.Go(func() {
 			f, err := os.OpenFile(b.state.Path("logs", service+".log"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 			if err != nil {
@@ -69,13 +69,6 @@ func (b *Bottle) saveLogs(ctx context.Context) {
 		})
 	}
 	wg.Wait()
-}
-
-func services(routes bool) []string {
-	if routes {
-		return []string{"agent", "egress", "pipelock"}
-	}
-	return []string{"agent", "pipelock"}
 }
 
 // Run runs a command in the bottle as the agent's user and waits for it.

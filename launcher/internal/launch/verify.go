@@ -23,12 +23,18 @@ type expected struct {
 	roots []string
 }
 
-func expect(routes bool, roots ...string) expected {
+func expect(p parts, roots ...string) expected {
 	e := expected{roots: roots, networks: map[string][]string{
 		"agent": {"inside"}, "egressd": {"inside", "relay"}, "pipelockd": {"outside", "relay"},
 	}}
-	if !routes {
+	if !p.routes {
 		e.networks = map[string][]string{"agent": {"inside"}, "pipelockd": {"inside", "outside"}}
+	}
+	if p.git {
+		e.networks["gitgated"] = []string{"inside", "outside"}
+	}
+	if p.supervise {
+		e.networks["superviserd"] = []string{"inside"}
 	}
 	return e
 }
@@ -138,6 +144,12 @@ func (e expected) checkContainer(c engine.Container, networks map[string]string)
 		}
 	}
 	for _, m := range c.Mounts {
+		if queue := strings.Contains(m.Source, "/queue/"); queue && (component != "superviserd" || strings.HasSuffix(m.Source, "/decisions") && m.RW) {
+			return fmt.Errorf("%s sees %s of the queue as it must not", component, m.Source)
+		}
+		if filepath.Base(m.Source) == "mirrors" && component != "gitgated" {
+			return fmt.Errorf("%s sees the mirrors of the git gate", component)
+		}
 		if m.Type == "bind" && !e.within(m.Source) {
 			return fmt.Errorf("%s sees %s of the host", component, m.Source)
 		}

@@ -97,6 +97,7 @@ func TestCheck(t *testing.T) {
 		}, "publishes"},
 		"mount":        {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/var/run/docker.sock"; return c, n }, "agent sees /var/run/docker.sock"},
 		"mount beside": {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/state/demo-other"; return c, n }, "agent sees"},
+		"queue":        {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/state/demo/queue/decisions"; return c, n }, "of the queue as it must not"},
 		"agent outside": {func(c cs, n ns) (cs, ns) {
 			c[0].NetworkSettings.Networks["project_outside"] = struct{ NetworkID string }{"id of outside"}
 			return c, n
@@ -109,7 +110,7 @@ func TestCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cs, ns := standing()
 			cs, ns = c.change(cs, ns)
-			err := expect(true, "/state/demo").check(cs, ns)
+			err := expect(parts{routes: true}, "/state/demo").check(cs, ns)
 			if c.want == "" {
 				if err != nil {
 					t.Fatal(err)

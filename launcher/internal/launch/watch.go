@@ -27,7 +27,7 @@ func (l *Lost) Error() string { return l.Component + " " + l.What + " while the 
 // Tell is the whole of it, for the operator.
 func (l *Lost) Tell() string {
 	s := l.Error()
-	if l.Component != "agent" {
+	if l.Component != "agent" && l.Component != "superviserd" && l.Component != "gitgated" {
 		s += ", so the agent has no way out any more"
 	}
 	if l.Tail != "" {
@@ -36,18 +36,10 @@ func (l *Lost) Tell() string {
 	return s
 }
 
-// components are the containers of a bottle, by label.
-func components(routes bool) []string {
-	if routes {
-		return []string{"pipelockd", "egressd", "agent"}
-	}
-	return []string{"pipelockd", "agent"}
-}
-
 // missing is the first of the components that does not run, and what happened
 // to it; "" when all do.
-func missing(routes bool, cs []engine.Container) (component, what string) {
-	for _, name := range components(routes) {
+func missing(p parts, cs []engine.Container) (component, what string) {
+	for _, name := range p.components() {
 		i := slices.IndexFunc(cs, func(c engine.Container) bool { return c.Component() == name })
 		switch {
 		case i < 0:
@@ -136,7 +128,7 @@ func (b *Bottle) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	component, what := missing(len(b.Spec.Bottle.Routes) > 0, cs)
+	component, what := missing(b.parts(), cs)
 	if component == "" {
 		return nil
 	}
@@ -174,7 +166,7 @@ func (h *Host) Standing(ctx context.Context, all []bottle.Metadata) (map[bottle.
 		for _, c := range own {
 			states[m.Identity][c.Component()] = c.Condition()
 		}
-		if component, what := missing(m.CA["egress"] != "", own); component != "" {
+		if component, what := missing(partsOf(*m), own); component != "" {
 			m.State = bottle.StateDegraded
 			if m.Failure == "" {
 				m.Failure = component + " " + what

@@ -45,11 +45,11 @@ func TestMissing(t *testing.T) {
 			return cs
 		}, "agent", "ended with status 137"},
 	} {
-		if component, what := missing(true, c.change(up())); component != c.component || what != c.what {
+		if component, what := missing(parts{routes: true}, c.change(up())); component != c.component || what != c.what {
 			t.Errorf("%s: got %q, %q", name, component, what)
 		}
 	}
-	if component, what := missing(false, up()[1:]); component != "agent" {
+	if component, what := missing(parts{}, up()[1:]); component != "agent" {
 		t.Errorf("without routes: %q, %q", component, what)
 	}
 }

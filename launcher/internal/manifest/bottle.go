@@ -18,7 +18,8 @@ import (
 type bottleKeys struct {
 	Env    map[string]string `yaml:"env"`
 	Egress struct {
-		Routes []wire.Route `yaml:"routes"`
+		Presets []string     `yaml:"presets"`
+		Routes  []wire.Route `yaml:"routes"`
 	} `yaml:"egress"`
 	Pipelock struct {
 		Allow        []string          `yaml:"allow"`
@@ -31,7 +32,8 @@ type bottleKeys struct {
 		Memory wire.Size `yaml:"memory"`
 		Pids   int64     `yaml:"pids"`
 	} `yaml:"resources"`
-	Supervise     bool `yaml:"supervise"`
+	Git           []wire.GitRemote `yaml:"git"`
+	Supervise     bool             `yaml:"supervise"`
 	AgentProvider struct {
 		Template   string `yaml:"template"`
 		Dockerfile string `yaml:"dockerfile"`
@@ -55,11 +57,11 @@ func ParseBottle(name, file string, data []byte, userHome string) (*Bottle, erro
 	if err := doc.Decode(&k); err != nil {
 		return nil, err
 	}
-	b := &Bottle{Name: name, File: file, doc: doc, Routes: k.Egress.Routes}
+	b := &Bottle{Name: name, File: file, doc: doc, userHome: userHome, Presets: k.Egress.Presets, Routes: k.Egress.Routes, Supervise: k.Supervise}
 	b.Pipelock = Pipelock{Allow: k.Pipelock.Allow, AllowPrivate: k.Pipelock.AllowPrivate, Hosts: k.Pipelock.Hosts,
 		ExtraCA: expand(k.Pipelock.ExtraCA, filepath.Dir(file), userHome)}
 	b.Resources = Resources{CPUs: k.Resources.CPUs, Memory: k.Resources.Memory, Pids: k.Resources.Pids}
-	for _, check := range []func(*bottleKeys) error{b.checkProvider, b.checkRoutes, b.checkPipelock, b.checkResources, b.readEnv} {
+	for _, check := range []func(*bottleKeys) error{b.checkProvider, b.checkPresets, b.checkRoutes, b.checkPipelock, b.checkGit, b.checkResources, b.readEnv} {
 		if err := check(&k); err != nil {
 			return nil, err
 		}
@@ -68,9 +70,6 @@ func ParseBottle(name, file string, data []byte, userHome string) (*Bottle, erro
 }
 
 func (b *Bottle) checkProvider(k *bottleKeys) error {
-	if k.Supervise {
-		return b.doc.Errorf("supervise", "supervise is not served by this build yet; remove it")
-	}
 	if t := k.AgentProvider.Template; t != "" && t != "shell" {
 		return b.doc.Errorf("agent_provider.template", "the agent provider %q is not served by this build yet; use shell", t)
 	}
@@ -188,12 +187,12 @@ var (
 		"npm_config_proxy", "npm_config_https_proxy", "npm_config_noproxy",
 		"ssl_cert_file", "ssl_cert_dir", "node_extra_ca_certs", "requests_ca_bundle", "curl_ca_bundle",
 		"git_ssl_cainfo", "git_ssl_capath", "codex_ca_certificate", "deno_cert",
-		"node_tls_reject_unauthorized", "git_ssl_no_verify",
+		"node_tls_reject_unauthorized", "git_ssl_no_verify", "bottle_mcp_url",
 	}
 )
 
 func (b *Bottle) readEnv(k *bottleKeys) error {
-	refs := b.TokenRefs()
+	refs := slices.Concat(b.TokenRefs(), b.GitSecretNames())
 	for _, name := range slices.Sorted(maps.Keys(k.Env)) {
 		at, value := "env."+name, k.Env[name]
 		v := EnvVar{Name: name, Value: value}
@@ -210,7 +209,7 @@ func (b *Bottle) readEnv(k *bottleKeys) error {
 		case strings.ContainsRune(value, 0):
 			return b.doc.Errorf(at, "the value of %s holds a NUL byte, which no environment can", name)
 		case slices.Contains(refs, v.From):
-			return b.doc.Errorf(at, "%s would hand the agent the token %s, which egressd holds for it; remove it", name, v.From)
+			return b.doc.Errorf(at, "%s would hand the agent the token %s, which a sidecar holds for it; remove it", name, v.From)
 		}
 		b.Env = append(b.Env, v)
 	}

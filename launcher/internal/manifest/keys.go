@@ -13,7 +13,7 @@ var retired = map[string]string{
 	"cred_proxy":   "write each credential on its route: egress.routes: [{host: ..., auth: {scheme: Bearer, token_ref: NAME}}]",
 	"egress_proxy": "write each allowed host as a route: egress.routes: [{host: ..., matches: [...]}]",
 	"tokens":       "name the token on the route that uses it (auth: {scheme: Bearer, token_ref: NAME}) and export NAME before the start",
-	"ssh":          "reach the remote over HTTPS by a route with auth; SSH remotes come back as git: with identity_file and known_host_key",
+	"ssh":          "write each remote under git: [{name: ..., upstream: ssh://..., identity_file: ..., known_host_key: ..., refs: {allow: [...]}}]",
 	"runtime":      "remove it: the launcher takes runsc by itself where the engine has it",
 }
 
@@ -21,8 +21,6 @@ var retired = map[string]string{
 // hint where there is one. A pattern's [] stands for any element of a list.
 var unserved = map[string]string{
 	"extends":                                "write the parent's keys into this bottle",
-	"git":                                    "",
-	"egress.presets":                         "write the hosts as egress.routes",
 	"egress.routes[].matches[].query_params": "",
 	"pipelock.seed_phrase_detection":         "",
 	"skills":                                 "",

@@ -15,10 +15,12 @@ package manifest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/bottlesuite/bottle/internal/secret"
 	"github.com/bottlesuite/bottle/internal/wire"
+	"github.com/bottlesuite/bottle/launcher/internal/preset"
 )
 
 // Agent is one agents/*.md.
@@ -32,14 +34,24 @@ type Agent struct {
 
 // Bottle is one bottles/*.md.
 type Bottle struct {
-	Name      string
-	File      string
-	Env       []EnvVar
-	Routes    []wire.Route
+	Name string
+	File string
+	Env  []EnvVar
+	// Presets are names of presets; [Bottle.Take] adds what they stand for.
+	Presets []string
+	// Routes are those of the manifest, then those of the presets.
+	Routes []wire.Route
+	// Taken are the presets that were added.
+	Taken     []*preset.Preset
 	Pipelock  Pipelock
 	Resources Resources
+	// Supervise says that the agent may ask its operator for changes.
+	Supervise bool
+	// Git are the remotes behind the git gate, their key files resolved.
+	Git []wire.GitRemote
 
-	doc *wire.Doc
+	doc      *wire.Doc
+	userHome string
 }
 
 // Pipelock is the section of the same name.
@@ -116,6 +128,9 @@ func (b *Bottle) Placeholders() []string {
 // host's environment, which gives no token away: the agent gets placeholders.
 func (b *Bottle) ResolveEnv(lookup func(string) (string, bool)) (map[string]string, error) {
 	out := map[string]string{}
+	for _, p := range b.Taken {
+		maps.Copy(out, p.Env)
+	}
 	for _, ref := range b.Placeholders() {
 		out[ref] = secret.Placeholder(ref)
 	}

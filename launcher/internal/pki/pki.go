@@ -16,6 +16,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -59,6 +60,29 @@ func Issue(proxy, identity string, patterns []string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot issue the %s root: %w", proxy, err)
 	}
+	inter, err := intermediate(cas, proxy, identity, root, patterns)
+	if err != nil {
+		return nil, err
+	}
+	return &Authority{Root: root.Certificate, RootKey: root.Signer, Cert: inter.Certificate, Key: inter.Signer}, nil
+}
+
+// Reissue makes another intermediate under the root of a launch, for other
+// patterns and with a key of its own: the old key vouches for the old names only.
+func Reissue(proxy, identity string, root *x509.Certificate, rootKey crypto.Signer, patterns []string) (*Authority, error) {
+	cas, err := softcas.New(context.Background(), apiv1.Options{IsCreator: true})
+	if err != nil {
+		return nil, fmt.Errorf("cannot set up the certificate authority: %w", err)
+	}
+	parent := &apiv1.CreateCertificateAuthorityResponse{Certificate: root, PrivateKey: rootKey, Signer: rootKey}
+	inter, err := intermediate(cas, proxy, identity, parent, patterns)
+	if err != nil {
+		return nil, err
+	}
+	return &Authority{Root: root, RootKey: rootKey, Cert: inter.Certificate, Key: inter.Signer}, nil
+}
+
+func intermediate(cas *softcas.SoftCAS, proxy, identity string, root *apiv1.CreateCertificateAuthorityResponse, patterns []string) (*apiv1.CreateCertificateAuthorityResponse, error) {
 	t := template("Bottle "+identity+" "+proxy, 0)
 	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	t.PermittedDNSDomainsCritical = true
@@ -70,7 +94,33 @@ func Issue(proxy, identity string, patterns []string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot issue the %s intermediate: %w", proxy, err)
 	}
-	return &Authority{Root: root.Certificate, RootKey: root.Signer, Cert: inter.Certificate, Key: inter.Signer}, nil
+	return inter, nil
+}
+
+// SameNames reports whether two lists of patterns lead to the same name
+// constraints.
+func SameNames(a, b []string) bool { return slices.Equal(constraints(a), constraints(b)) }
+
+// Load reads a certificate and its key, as [CertPEM] and [KeyPEM] write them.
+func Load(certPEM, keyPEM []byte) (*x509.Certificate, crypto.Signer, error) {
+	c, _ := pem.Decode(certPEM)
+	k, _ := pem.Decode(keyPEM)
+	if c == nil || k == nil {
+		return nil, nil, errors.New("the root or its key is not PEM")
+	}
+	cert, err := x509.ParseCertificate(c.Bytes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot read the root: %w", err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(k.Bytes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("cannot read the root's key: %w", err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, nil, errors.New("the root's key cannot sign")
+	}
+	return cert, signer, nil
 }
 
 func template(name string, pathLen int) *x509.Certificate {

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -209,5 +210,33 @@ func TestTrust(t *testing.T) {
 	env["SSL_CERT_FILE"] = filepath.Join(dir, "nowhere")
 	if _, err := CollectTrust(get); err == nil || !strings.Contains(err.Error(), "SSL_CERT_FILE") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A new intermediate under the same root vouches for the new names and no others;
+// what trusts the root notices no change.
+func TestReissue(t *testing.T) {
+	a := issue(t, "api.example.com")
+	key, err := KeyPEM(a.RootKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, rootKey, err := Load(CertPEM(a.Root), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Reissue("egress", "demo-ab12z", root, rootKey, []string{"new.example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Root = a.Root
+	if err := verify(b, leaf(t, b, []string{"new.example.org"}, nil)); err != nil {
+		t.Error(err)
+	}
+	if err := verify(b, leaf(t, b, []string{"api.example.com"}, nil)); err == nil {
+		t.Error("the new intermediate vouches for an old name")
+	}
+	if a.Cert.SerialNumber.Cmp(b.Cert.SerialNumber) == 0 || a.Key.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(b.Key.Public()) {
+		t.Error("the key or the serial number is the old one")
 	}
 }

@@ -44,6 +44,7 @@ func (s *Sheet) Write(w io.Writer) error {
 	row("bottle", "%s (%s)", b.Name, b.File)
 	s.routes(row)
 	s.pipelock(row)
+	s.git(row)
 	s.env(row)
 	s.host(row)
 	if err := t.Flush(); err != nil {
@@ -75,10 +76,17 @@ func (s *Sheet) routes(row rowFunc) {
 	if len(routes) == 0 {
 		row("reach", "no routes: the agent's proxy is pipelockd, without credentials")
 	}
-	for _, r := range routes {
-		for _, rule := range rules(r) {
-			row("reach", "%s %s%s", r.Host, rule, s.extras(r))
+	for i, r := range routes {
+		from := ""
+		if name, source := s.Launch.Bottle.PresetOf(i); name != "" {
+			from = ", by the preset " + name + " (" + source + ")"
 		}
+		for _, rule := range rules(r) {
+			row("reach", "%s %s%s%s", r.Host, rule, s.extras(r), from)
+		}
+	}
+	for _, note := range s.Launch.Bottle.Notes() {
+		row("note", "%s", note)
 	}
 }
 
@@ -152,6 +160,29 @@ func (s *Sheet) pipelock(row rowFunc) {
 	}
 	for _, src := range s.Trust.Sources {
 		row("roots", "%d from %s (%s), for the way out", src.Count, src.Path, src.Name)
+	}
+}
+
+// git says for each remote what the agent may do with it, and as whom.
+func (s *Sheet) git(row rowFunc) {
+	for _, r := range s.Launch.Bottle.Git {
+		push := "read only"
+		if len(r.Refs.Allow) > 0 {
+			push = "push to " + strings.Join(r.Refs.Allow, ", ")
+		}
+		for _, grant := range []struct {
+			set  bool
+			text string
+		}{
+			{r.Refs.Force, "forced too"}, {r.Refs.Delete, "deletions too"}, {r.Refs.Tags == wire.TagsMove, "tags move"},
+			{r.IdentityFile != "", "with the key " + r.IdentityFile}, {r.TokenRef != "", "with the token " + r.TokenRef},
+			{r.IdentityFile != "" && r.KnownHostKey == "", "but no known_host_key, so nothing is sent or fetched"},
+		} {
+			if grant.set {
+				push += ", " + grant.text
+			}
+		}
+		row("git", "%s: %s, %s", r.Name, r.Upstream, push)
 	}
 }
 
