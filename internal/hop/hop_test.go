@@ -264,6 +264,8 @@ func TestTakes(t *testing.T) {
 		"trailer":        func(r *http.Request) { r.Trailer = http.Header{"X": nil} },
 		"close":          func(r *http.Request) { r.Close = true },
 		"bad name":       func(r *http.Request) { r.Header["a b"] = []string{"x"} },
+		"no name":        func(r *http.Request) { r.Header[""] = []string{"x"} },
+		"DEL in a value": func(r *http.Request) { r.Header["A"] = []string{"x\x7f"} },
 		"bad value":      func(r *http.Request) { r.Header["A"] = []string{"x\r\ny"} },
 	} {
 		r := request(t, "GET", "")
