@@ -50,7 +50,7 @@ func Engine() error {
 	if out, err := exec.Command("docker", "version", "--format", "{{.Server.Version}}").CombinedOutput(); err != nil {
 		return fmt.Errorf("there is no Docker engine, run `make docker`: %s", bytes.TrimSpace(out))
 	}
-	for _, image := range []string{"bottle/egressd:dev", "bottle/pipelockd:dev", "bottle/agent-shell:dev"} {
+	for _, image := range []string{"bottle/egressd:dev", "bottle/pipelockd:dev", "bottle/superviserd:dev", "bottle/agent-shell:dev"} {
 		if err := exec.Command("docker", "image", "inspect", image).Run(); err != nil {
 			return fmt.Errorf("the image %s is missing, run `make images`", image)
 		}
@@ -185,13 +185,10 @@ func (b *Bottle) Exec(ctx context.Context, user, stdin string, argv ...string) (
 	return Finish(b.Command(ctx, args...), stdin)
 }
 
-// Audit reads the audit log of a component ("egressd", "pipelockd").
+// Audit reads the audit log of a component ("egressd", "launcher").
 func (b *Bottle) Audit(component string) ([]audit.Line, error) {
-	service := strings.TrimSuffix(component, "d")
-	if component == "gitgated" {
-		service = "git-gate"
-	}
-	data, err := os.ReadFile(filepath.Join(b.State, "audit", service, component+".jsonl"))
+	dir := map[string]string{"egressd": "egress", "pipelockd": "pipelock", "gitgated": "git-gate", "superviserd": "supervise", "launcher": "launcher"}[component]
+	data, err := os.ReadFile(filepath.Join(b.State, "audit", dir, component+".jsonl"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}

@@ -46,13 +46,15 @@ type Desk struct {
 	Sidecars Sidecars
 	// Now is the clock, time.Now unless set.
 	Now func() time.Time
+	// Patience bounds how long a sidecar may take to have a configuration in
+	// force; 10 seconds unless set.
+	Patience time.Duration
 }
 
 // Applied is what was done to one sidecar, for the record.
 type Applied struct{ Service, Before, After string }
 
-// confirmTime bounds how long a sidecar may take to have a configuration in force.
-const confirmTime = 10 * time.Second
+const patience = 10 * time.Second
 
 func (d *Desk) now() time.Time {
 	if d.Now != nil {
@@ -159,7 +161,24 @@ func (d *Desk) Put(ctx context.Context, grants []wire.Grant) ([]Applied, error) 
 		}
 		done = append(done, Applied{s.service, hash(s.before), hash(s.after)})
 	}
-	return done, d.forget(steps, true)
+	return done, errors.Join(d.keep(steps), d.forget(steps, true))
+}
+
+// keep stores configurations under their hashes, so that the record, which names
+// the hashes, can be read back as policy.
+func (d *Desk) keep(steps []*step) error {
+	dir := d.State.Path("policy", "history")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot keep what was in force: %w", err)
+	}
+	for _, s := range steps {
+		for _, data := range [][]byte{s.before, s.after} {
+			if err := os.WriteFile(filepath.Join(dir, hash(data)+".yaml"), data, 0o600); err != nil {
+				return fmt.Errorf("cannot keep what was in force: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // Sweep takes out the grants that have ended. It reports which.
@@ -217,7 +236,11 @@ func (d *Desk) swap(ctx context.Context, s *step) error {
 
 // confirm reloads a sidecar until its status shows the hash.
 func (d *Desk) confirm(ctx context.Context, service, want string) error {
-	ctx, cancel := context.WithTimeout(ctx, confirmTime)
+	limit := d.Patience
+	if limit == 0 {
+		limit = patience
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := d.Sidecars.Reload(ctx, service); err != nil {
 		return err
@@ -232,7 +255,7 @@ func (d *Desk) confirm(ctx context.Context, service, want string) error {
 			if err == nil && st.LastError != "" {
 				err = errors.New(st.LastError)
 			}
-			return errors.Join(fmt.Errorf("%s still has another configuration in force after %s", service, confirmTime), err)
+			return errors.Join(fmt.Errorf("%s still has another configuration in force after %s", service, limit), err)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -43,15 +43,17 @@ type Spec struct {
 	UID, GID int
 	Keys     *Keys
 	Trust    *pki.Trust
+	// Grants are changes that the operator approved, on top of the manifest.
+	Grants []wire.Grant
+	// Image is the agent's image, "" for the default.
+	Image string
 	// Known are values that must not leave: the tokens, and what the operator
 	// lists. Only their fingerprints are written.
 	Known Secrets
 	// Canaries are the planted values of the agent's environment.
 	Canaries map[string]string
-	// Grants are changes that the operator approved, on top of the manifest.
-	Grants []wire.Grant
-	// Image is the agent's image, "" for the default.
-	Image string
+	// Resume says that the launch goes on in a state directory that is there.
+	Resume bool
 }
 
 // Base is the policy that the manifest gives.

@@ -171,7 +171,7 @@ func (r *run) info(s bottle.State, m bottle.Metadata, containers map[string]stri
 	for _, name := range []string{"egress", "pipelock"} {
 		line(name+" root", m.CA[name])
 	}
-	for _, name := range []string{"agent", "egress", "pipelock"} {
+	for _, name := range []string{"agent", "egress", "git-gate", "pipelock", "supervise"} {
 		line(name+" image", m.Images[name])
 	}
 	line("directory", s.Dir)

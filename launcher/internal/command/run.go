@@ -85,6 +85,8 @@ type run struct {
 	env   map[string]string
 	// tail is what stands after "--", nil when there is no "--".
 	tail []string
+	// buildNetwork is what the build of an agent's image may reach.
+	buildNetwork string
 }
 
 // Run runs the launcher. Args begin with the program's name. The error has been
@@ -122,8 +124,8 @@ func (r *run) app() *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			r.initCommand(), r.startCommand(), r.execCommand(), r.listCommand(), r.infoCommand(),
-			r.logsCommand(), r.renderCommand(), r.cleanupCommand(), r.doctorCommand(), r.versionCommand(),
+			r.initCommand(), r.startCommand(), r.resumeCommand(), r.execCommand(), r.listCommand(), r.infoCommand(),
+			r.logsCommand(), r.renderCommand(), r.dashboardCommand(), r.proposalsCommand(), r.auditCommand(), r.cleanupCommand(), r.doctorCommand(), r.versionCommand(),
 		},
 	}
 	for _, c := range app.Commands {

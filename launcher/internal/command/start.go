@@ -51,11 +51,16 @@ type startFlags struct{ yes, dryRun, headless bool }
 
 // start is the whole life of one bottle.
 func (r *run) start(ctx context.Context, agent string, f startFlags) error {
-	began := time.Now()
 	l, spec, err := r.spec(ctx, agent)
 	if err != nil {
 		return err
 	}
+	return r.launch(ctx, l, spec, f)
+}
+
+// launch brings a bottle up and stays with it to its end.
+func (r *run) launch(ctx context.Context, l *manifest.Launch, spec *bundle.Spec, f startFlags) error {
+	began := time.Now()
 	host, err := r.host()
 	if err != nil {
 		return err
@@ -99,12 +104,24 @@ func (r *run) start(ctx context.Context, agent string, f startFlags) error {
 		return fmt.Errorf("%s was not started: %w", spec.Identity, err)
 	}
 	r.note("%s is up after %.1f s", spec.Identity, time.Since(began).Seconds())
-	err = r.attend(ctx, b, f.headless)
+	return r.takeDown(ctx, b, host.Home.State(spec.Identity), r.attend(ctx, b, f.headless))
+}
+
+// takeDown stops a bottle whose attendance has ended with err, and says what is
+// left of it.
+func (r *run) takeDown(ctx context.Context, b *launch.Bottle, state bottle.State, err error) error {
+	suspended := errors.Is(err, errSuspended)
+	if suspended {
+		err = b.Suspend(ctx)
+	}
 	if serr := b.Stop(ctx); serr != nil {
-		r.note("launcher: %s could not be taken down as a whole, run `launcher cleanup`: %v", spec.Identity, serr)
+		r.note("launcher: %s could not be taken down as a whole, run `launcher cleanup`: %v", state.Identity, serr)
 		err = errors.Join(err, serr)
 	} else {
-		r.note("%s is stopped; its audit log is in %s", spec.Identity, host.Home.State(spec.Identity).Path("audit"))
+		r.note("%s is stopped; its audit log is in %s", state.Identity, state.Path("audit"))
+	}
+	if suspended && err == nil {
+		r.note("It goes on, with what was approved, by: launcher resume %s", state.Identity)
 	}
 	return err
 }
@@ -212,11 +229,21 @@ func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec)
 func (r *run) attend(ctx context.Context, b *launch.Bottle, headless bool) error {
 	lost, unwatch := b.Watch(ctx)
 	defer unwatch()
+	if b.Spec.Bottle.Supervise {
+		var end context.CancelCauseFunc
+		ctx, end = context.WithCancelCause(ctx)
+		defer end(nil)
+		defer r.keepTime(ctx, b, end)()
+	}
 	if headless {
 		r.print("%s", b.Spec.Identity)
-		if err, ok := <-lost; ok {
-			r.note("launcher: %s", tell(err))
-			return fmt.Errorf("the bottle was taken down, because %w", err)
+		select {
+		case err, ok := <-lost:
+			if ok {
+				r.note("launcher: %s", tell(err))
+				return fmt.Errorf("the bottle was taken down, because %w", err)
+			}
+		case <-ctx.Done():
 		}
 		return context.Cause(ctx)
 	}

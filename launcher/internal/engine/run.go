@@ -146,3 +146,80 @@ func (e *Engine) removeAll(ctx context.Context, kind, label string, args ...stri
 	}
 	return fmt.Errorf("cannot remove every %s of %s: %w", kind, label, last)
 }
+
+// Validate has a sidecar judge a file in its container.
+func (e *Engine) Validate(ctx context.Context, container, binary, file string) error {
+	_, err := e.output(ctx, "exec", container, binary, "validate", file)
+	return err
+}
+
+// Hangup signals a sidecar to read its configuration.
+func (e *Engine) Hangup(ctx context.Context, container string) error {
+	_, err := e.output(ctx, "kill", "--signal", "HUP", container)
+	return err
+}
+
+// Status asks a sidecar what is in force, as JSON.
+func (e *Engine) Status(ctx context.Context, container, binary string) ([]byte, error) {
+	return e.output(ctx, "exec", container, binary, "status")
+}
+
+// Build makes an image from the text of a Dockerfile. There is no context: what
+// is built sees no file of the host.
+func (e *Engine) Build(ctx context.Context, tag, network, dockerfile string) error {
+	if e.path == "" {
+		return errNoClient
+	}
+	var out bytes.Buffer
+	cmd := e.command(ctx, "build", "--network", network, "--force-rm", "--tag", tag, "-")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(dockerfile), &out, &out
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("the image was not built: %s", lastLine(out.String()))
+	}
+	return nil
+}
+
+// Kill ends a container at once, if it runs.
+func (e *Engine) Kill(ctx context.Context, container string) error {
+	_, err := e.output(ctx, "stop", "-t", "1", container)
+	return err
+}
+
+// maxCopy bounds what is copied out of a container.
+const maxCopy = 8 << 30
+
+// CopyOut writes a directory of a container to w, as an archive.
+func (e *Engine) CopyOut(ctx context.Context, container, dir string, w io.Writer) error {
+	if e.path == "" {
+		return errNoClient
+	}
+	var complaint bytes.Buffer
+	cmd := e.command(ctx, "cp", container+":"+dir, "-")
+	cmd.Stdout, cmd.Stderr = &atMost{w, maxCopy}, &complaint
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("docker cp: %s: %w", lastLine(complaint.String()), err)
+	}
+	return nil
+}
+
+// RemoveImage deletes an image by its reference, if there is one.
+func (e *Engine) RemoveImage(ctx context.Context, ref string) {
+	_, _ = e.output(ctx, "image", "rm", ref)
+}
+
+// atMost fails once more than left bytes were written.
+type atMost struct {
+	w    io.Writer
+	left int64
+}
+
+// Write implements [io.Writer].
+func (a *atMost) Write(p []byte) (int, error) {
+	if a.left -= int64(len(p)); a.left < 0 {
+		return 0, fmt.Errorf("it holds more than %d GiB", int64(maxCopy>>30))
+	}
+	return a.w.Write(p)
+}

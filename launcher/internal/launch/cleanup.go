@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -120,6 +121,9 @@ func (h *Host) Clean(ctx context.Context, l Leftover) error {
 	}
 	if err := h.Engine.Remove(ctx, label(l.Identity)); err != nil {
 		return err
+	}
+	if _, err := os.Stat(state.Path(dockerfile)); err == nil {
+		h.Engine.RemoveImage(ctx, OwnImage(l.Identity))
 	}
 	var errs []error
 	if root, err := bottle.TokenRoot(h.Getenv, h.UID); err == nil && l.Tokens {

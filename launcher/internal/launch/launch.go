@@ -49,3 +49,6 @@ func label(id bottle.Identity) string { return engine.LabelIdentity + "=" + stri
 func container(id bottle.Identity, service string) string {
 	return "bottle-" + string(id) + "-" + service + "-1"
 }
+
+// State is the state directory of the bottle.
+func (b *Bottle) State() bottle.State { return b.state }

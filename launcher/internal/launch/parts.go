@@ -1,6 +1,10 @@
 package launch
 
-import "github.com/bottlesuite/bottle/internal/bottle"
+import (
+	"maps"
+
+	"github.com/bottlesuite/bottle/internal/bottle"
+)
 
 // parts says which sidecars stand in a bottle beside pipelockd.
 type parts struct{ routes, git, supervise bool }
@@ -10,17 +14,20 @@ func partsOf(m bottle.Metadata) parts {
 	return parts{routes: m.CA["egress"] != "", git: m.Git, supervise: m.Supervise}
 }
 
-// sidecars maps each service to the binary in it.
+// binaries are what runs in each service.
+var binaries = map[string]string{"pipelock": "/pipelockd", "egress": "/egressd", "git-gate": "/gitgated", "supervise": "/superviserd"}
+
+// sidecars maps each service that stands to the binary in it.
 func (p parts) sidecars() map[string]string {
-	out := map[string]string{"pipelock": "/pipelockd"}
-	if p.routes {
-		out["egress"] = "/egressd"
+	out := maps.Clone(binaries)
+	if !p.routes {
+		delete(out, "egress")
 	}
-	if p.git {
-		out["git-gate"] = "/gitgated"
+	if !p.git {
+		delete(out, "git-gate")
 	}
-	if p.supervise {
-		out["supervise"] = "/superviserd"
+	if !p.supervise {
+		delete(out, "supervise")
 	}
 	return out
 }

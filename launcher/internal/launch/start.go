@@ -83,16 +83,23 @@ func (b *Bottle) start(ctx context.Context, r *Ready, values map[string]secret.S
 	if err := b.prove(ctx); err != nil {
 		return err
 	}
+	if b.Spec.Resume {
+		if err := b.restore(ctx); err != nil {
+			return err
+		}
+	}
 	b.meta.State = bottle.StateRunning
 	return b.state.WriteMetadata(b.meta)
 }
 
 // claim makes the state directory and locks it.
 func (b *Bottle) claim(r *Ready) (err error) {
-	if err := b.state.Create(); err != nil {
-		return err
+	if b.Spec.Resume {
+		b.lock, err = b.state.TryLock()
+	} else if err = b.state.Create(); err == nil {
+		b.lock, err = b.state.Lock()
 	}
-	if b.lock, err = b.state.Lock(); err != nil {
+	if err != nil {
 		return err
 	}
 	s := b.Spec

@@ -28,9 +28,13 @@ func (b *Bottle) rollback(ctx context.Context) error {
 		b.lock.Release()
 		return err // what is left must stay findable for cleanup
 	}
-	err := b.state.Remove()
-	b.lock.Release()
-	return err
+	defer b.lock.Release()
+	if b.Spec.Resume { // its home directory and its record are there for another try
+		now := time.Now().UTC().Truncate(time.Second)
+		b.meta.State, b.meta.StoppedAt, b.meta.PID, b.meta.Tokens = bottle.StateStopped, &now, 0, ""
+		return errors.Join(bundle.RemoveKeys(b.state.Dir), b.state.WriteMetadata(b.meta))
+	}
+	return b.state.Remove()
 }
 
 // Stop takes the bottle down: containers, networks, tokens and keys go; the
