@@ -31,7 +31,7 @@ func (s *service) admitBody(x *exchange, r *http.Request) *policy.Decision {
 		}
 	}
 	if isCall(r) && coding == "" {
-		r.Body = &watchedBody{Reader: x.newCallReader(r.Body, r.Header.Get("Grpc-Encoding"), &x.room), Closer: r.Body, x: x, r: r}
+		r.Body = &watchedBody{Reader: x.newCallReader(r.Body, r.Header.Get("Grpc-Encoding")), Closer: r.Body, x: x, r: r}
 		return nil
 	}
 	head, more, err := readHead(r.Body, r.ContentLength, &x.room)

@@ -32,15 +32,14 @@ type callReader struct {
 	src    *bufio.Reader
 	coding string // of messages that say that they are compressed
 	x      *exchange
-	room   *share
 	window *secretscan.Window
 	left   uint32 // of the message that is being read
 	out    []byte // cleared, not yet read
 	err    error
 }
 
-func (x *exchange) newCallReader(src io.Reader, coding string, room *share) *callReader {
-	return &callReader{src: bufio.NewReaderSize(src, 16<<10), coding: strings.ToLower(coding), x: x, room: room}
+func (x *exchange) newCallReader(src io.Reader, coding string) *callReader {
+	return &callReader{src: bufio.NewReaderSize(src, 16<<10), coding: strings.ToLower(coding), x: x}
 }
 
 // Read implements [io.Reader]. It fails before the last byte of a secret goes.
@@ -70,7 +69,8 @@ func (c *callReader) header() error {
 	length := binary.BigEndian.Uint32(head[1:])
 	switch head[0] {
 	case 0:
-		c.window, c.left, c.out = c.x.table.scanning.bodies.NewWindow().With(c.x.options(false, "body")), length, head
+		c.window = c.x.table.scanning.bodies.NewWindow().With(c.x.options(true, "body"))
+		c.left, c.out = length, head
 		return nil
 	case 1:
 		return c.packed(head, length)
@@ -102,7 +102,7 @@ func (c *callReader) packed(head []byte, length uint32) error {
 	if c.coding != "gzip" && c.coding != "deflate" || length > maxPacked {
 		return unscannable(errors.New("a message of the call is compressed in a way that cannot be read"))
 	}
-	if err := c.room.grow(int(length) + decoderCost); err != nil {
+	if err := c.x.room.grow(int(length) + decoderCost); err != nil {
 		return err
 	}
 	message := append(head, make([]byte, length)...)

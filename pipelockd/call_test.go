@@ -37,7 +37,9 @@ func gzipped(t testing.TB, text string) string {
 func readCall(coding string, body []byte) ([]byte, error) {
 	room := &share{of: newBudget(budgetSize, time.Second), ctx: context.Background()}
 	defer room.release()
-	return io.ReadAll(bare().newCallReader(bytes.NewReader(body), coding, room))
+	x := bare()
+	x.room = *room
+	return io.ReadAll(x.newCallReader(bytes.NewReader(body), coding))
 }
 
 func TestCallsAreJudgedByMessage(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/bits"
 	"sync"
-	"time"
 )
 
 // Known values are found without being known: what is given is a fingerprint,
@@ -122,9 +121,8 @@ func NewKnown(k *Key, values []Fingerprint) *Known {
 // Sightings are the pieces of known values that were seen, of one request, or of
 // several to the same host within a time. It is safe for concurrent use.
 type Sightings struct {
-	mu    sync.Mutex
-	seen  map[int32]*sighting
-	until time.Time
+	mu   sync.Mutex
+	seen map[int32]*sighting
 }
 
 type sighting struct {

@@ -2,6 +2,7 @@ package secretscan
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"sync"
 	"unicode/utf8"
 
@@ -41,42 +42,39 @@ func (j *job) lookAlikes(v *view) (decided int) {
 	return decided
 }
 
-// leads are the first bytes of the characters that fold.
-var leads = sync.OnceValue(func() *[256]bool {
-	t := new([256]bool)
-	for c := range folded() {
-		t[string(c)[0]] = true
-	}
-	return t
-})
-
 // nextLookAlike returns the place of the first character from i on that folds,
 // or -1. Text that is ASCII is skipped eight bytes at a time.
 func nextLookAlike(b []byte, i int) int {
-	var lead *[256]bool
-	for i < len(b) {
-		if i+8 <= len(b) && binary.LittleEndian.Uint64(b[i:])&0x8080808080808080 == 0 {
-			i += 8
-			continue
+	const high = 0x8080808080808080
+	for ; i+8 <= len(b); i += 8 {
+		for m := binary.LittleEndian.Uint64(b[i:]) & high; m != 0; m &= m - 1 {
+			if at := i + bits.TrailingZeros64(m)/8; foldsAt(b, at) {
+				return at
+			}
 		}
-		if b[i] < utf8.RuneSelf {
-			i++
-			continue
-		}
-		if lead == nil {
-			lead = leads()
-		}
-		if !lead[b[i]] || i+1 == len(b) || b[i+1]&0xc0 != 0x80 || !textAround(b, i) {
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRune(b[i:])
-		if _, ok := folded()[r]; ok && n > 1 {
+	}
+	for ; i < len(b); i++ {
+		if b[i] >= utf8.RuneSelf && foldsAt(b, i) {
 			return i
 		}
-		i += n
 	}
 	return -1
+}
+
+// foldsAt reports whether the character at a place folds.
+func foldsAt(b []byte, i int) bool {
+	if c := b[i]; c < 0xc2 || c > 0xf3 || c > 0xd1 && c < 0xe1 { // leads of none
+		return false
+	}
+	if i+1 == len(b) || b[i+1]&0xc0 != 0x80 || !textAround(b, i) {
+		return false
+	}
+	r, n := utf8.DecodeRune(b[i:])
+	if n < 2 {
+		return false
+	}
+	_, ok := folded()[r]
+	return ok
 }
 
 // textAround tells a letter of a text from a coincidence in a file: what stands

@@ -25,8 +25,12 @@ func (j *job) separated(v *view) (decided int) {
 	decided = len(v.b)
 	// Twelve numbers take at least 35 bytes, so a look into every 18 sees three.
 	const stride = 18
-	for _, kind := range []*numbers{&hexNumbers, &decimalNumbers} {
-		for i := max(0, v.from-Context); i+8 < len(v.b); i += stride {
+	for i := max(0, v.from-Context); i+8 < len(v.b); i += stride {
+		if !listed(v.b[i : i+8]) {
+			continue
+		}
+		next := i
+		for _, kind := range []*numbers{&hexNumbers, &decimalNumbers} {
 			start, ok := kind.at(v.b, i)
 			if !ok {
 				continue
@@ -42,10 +46,22 @@ func (j *job) separated(v *view) (decided int) {
 					return decided
 				}
 			}
-			i = max(i, end-stride)
+			next = max(next, end-stride)
 		}
+		i = next
 	}
 	return decided
+}
+
+// listed reports whether all of b could be of a list of numbers, which text never
+// is for long.
+func listed(b []byte) bool {
+	for _, c := range b {
+		if !listSet[c] {
+			return false
+		}
+	}
+	return true
 }
 
 // at reports whether three numbers in a row stand near i, and where the list that
@@ -127,6 +143,7 @@ func decimalByte(b []byte) (c byte, n int) {
 
 var (
 	digitSet   = chars("0-9")
+	listSet    = chars("0-9", "a-f", "A-F", "xX", " ", ",", ":", "\n", "\r", "\t", "-", "|", ";", "+")
 	separators = chars(" ", ",", ":", "\n", "\r", "\t", "-", "|", ";", "+")
 )
 

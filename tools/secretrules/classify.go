@@ -80,11 +80,10 @@ func assigned(p pattern, name, value string) (pattern, error) {
 	if err != nil {
 		return p, err
 	}
-	words, whole := literals(re.Simplify())
+	words, _ := literals(re.Simplify())
 	if len(words) == 0 {
 		return p, errors.New("a name without a literal")
 	}
-	_ = whole
 	for i, w := range words {
 		words[i] = strings.ToLower(w)
 	}
