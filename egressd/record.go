@@ -30,7 +30,7 @@ func (st start) entry(rd reading, d policy.Decision, status int) audit.Entry {
 // masked hides a value in which a secret of a known shape stands: what the
 // agent tried to send away must not be kept in the log instead.
 func masked(s string) string {
-	if _, found := secretscan.Field.FindEscaped([]byte(s)); found {
+	if _, found := secretscan.Field.Find([]byte(s)); found {
 		return "[masked]"
 	}
 	if strings.IndexFunc(s, func(c rune) bool { return c < ' ' || c > '~' }) >= 0 {

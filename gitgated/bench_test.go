@@ -99,6 +99,7 @@ func BenchmarkPush(b *testing.B) {
 					dir := c.make(w)
 					url := w.config.Remotes[0].Upstream
 					if way == "gated" {
+						w.config.FetchMaxAge = 0 // the default
 						w.start()
 						url = w.url()
 						w.git(dir, "ls-remote", url)

@@ -32,6 +32,7 @@ func TestKilledDuringPushes(t *testing.T) {
 		_, err := w.try(dir, "push", "origin", "HEAD:refs/heads/agent/one", "HEAD:refs/heads/agent/two")
 		return err
 	}
+	must(t, push(-2))
 	began := time.Now()
 	must(t, push(-1))
 	whole := time.Since(began)

@@ -10,6 +10,11 @@ require (
 	golang.org/x/sys v0.49.0
 )
 
-require golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d // indirect
+require (
+	github.com/andybalholm/brotli v1.2.8 // indirect
+	github.com/klauspost/compress v1.20.3 // indirect
+	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
 
 replace github.com/bottlesuite/bottle => ../

@@ -171,6 +171,10 @@ func (w *world) overHTTPS() *world {
 			rw.WriteHeader(http.StatusUnauthorized)
 			return
 		}
+		if strings.Contains(r.URL.Path, "/lfs/") {
+			w.serveLFS(rw, r)
+			return
+		}
 		if r.ContentLength < 0 { // which net/http/cgi does not take
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -229,7 +233,8 @@ func (w *world) startSSH() *sshServer {
 		must(t, os.MkdirAll("/run/sshd", 0o755))
 	}
 	host, port, _ := net.SplitHostPort(s.address)
-	conf := fmt.Sprintf("ListenAddress %s\nPort %s\nHostKey %s/host\nAuthorizedKeysFile %s/id.pub\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nAcceptEnv GIT_PROTOCOL\nLogLevel ERROR\n", host, port, dir, dir)
+	// SHLVL keeps bash from reading the .bashrc of whoever runs the tests.
+	conf := fmt.Sprintf("ListenAddress %s\nPort %s\nHostKey %s/host\nAuthorizedKeysFile %s/id.pub\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nAcceptEnv GIT_PROTOCOL\nSetEnv SHLVL=2\nLogLevel ERROR\n", host, port, dir, dir)
 	must(t, os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o600))
 	s.cmd = exec.Command(sshd, "-D", "-e", "-f", filepath.Join(dir, "conf"))
 	s.cmd.Stderr = w.log

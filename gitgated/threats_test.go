@@ -1,11 +1,7 @@
 package main
 
 import (
-	"archive/tar"
-	"archive/zip"
 	"bytes"
-	"compress/gzip"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -15,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"unicode/utf16"
 
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -28,33 +23,6 @@ type attempt struct {
 	// push prepares the clone and returns the refspecs, or nil when it has
 	// pushed by itself and out is what was said.
 	push func(w *world, dir, secret string) (specs []string)
-}
-
-func zipped(name string, data []byte) []byte {
-	var b bytes.Buffer
-	z := zip.NewWriter(&b)
-	f, _ := z.Create(name) // a buffer takes everything
-	_, _ = f.Write(data)
-	_ = z.Close()
-	return b.Bytes()
-}
-
-func tarred(name string, data []byte) []byte {
-	var b bytes.Buffer
-	g := gzip.NewWriter(&b)
-	t := tar.NewWriter(g)
-	_ = t.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(data))}) // as above
-	_, _ = t.Write(data)
-	_, _ = t.Close(), g.Close()
-	return b.Bytes()
-}
-
-func wideText(s string) string {
-	b := []byte{0xff, 0xfe}
-	for _, u := range utf16.Encode([]rune(s)) {
-		b = binary.LittleEndian.AppendUint16(b, u)
-	}
-	return string(b)
 }
 
 // attempts are the rows of THREATS under "Git" that end at the push.
@@ -267,29 +235,6 @@ var attempts = []attempt{
 		}
 		return specs
 	}},
-}
-
-func rawTree(w *world, dir string) []byte {
-	raw, _ := hex.DecodeString(w.git(dir, "rev-parse", "HEAD^{tree}"))
-	return raw
-}
-
-// emptyPack is a pack without objects.
-func emptyPack() []byte {
-	b, _ := hex.DecodeString("5041434b0000000200000000029d08823bd8a8eab510ad6ac75c823cfd3ed31e")
-	return b
-}
-
-// raw sends a push that git's client would not make.
-func (w *world) raw(dir, ref string, pack []byte) {
-	w.t.Helper()
-	line := fmt.Sprintf("%040d %040d %s\x00report-status side-band-64k", 0, 7, ref)
-	body := fmt.Sprintf("%04x%s0000%s", len(line)+4, line, pack)
-	resp, err := http.Post(w.url()+"/git-receive-pack", "application/x-git-receive-pack-request", strings.NewReader(body))
-	must(w.t, err)
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(resp.Body)
-	w.said = string(text)
 }
 
 // settle takes the present state of the upstream for the one that must stay.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
 
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/secretscan"
@@ -21,7 +20,7 @@ const wholeBody = 256 << 10
 func (s *service) admitBody(x *exchange, r *http.Request) *policy.Decision {
 	coding, ok := contentCoding(r.Header)
 	if !ok {
-		return refuse(policy.ReasonUnscannable, "The body's Content-Encoding cannot be read; send it plain or as gzip.")
+		return refuse(policy.ReasonUnscannable, "The body's Content-Encoding cannot be read; send it plain, or as gzip, deflate, zstd or br.")
 	}
 	// The client was told to go on by the first read; upstream need not be asked.
 	r.Header.Del("Expect")
@@ -32,7 +31,7 @@ func (s *service) admitBody(x *exchange, r *http.Request) *policy.Decision {
 		}
 	}
 	if isCall(r) && coding == "" {
-		r.Body = &watchedBody{Reader: newCallReader(r.Body, r.Header.Get("Grpc-Encoding"), &x.room), Closer: r.Body, x: x, r: r}
+		r.Body = &watchedBody{Reader: x.newCallReader(r.Body, r.Header.Get("Grpc-Encoding"), &x.room), Closer: r.Body, x: x, r: r}
 		return nil
 	}
 	head, more, err := readHead(r.Body, r.ContentLength, &x.room)
@@ -42,10 +41,10 @@ func (s *service) admitBody(x *exchange, r *http.Request) *policy.Decision {
 	if more {
 		return s.watchBody(r, x, head, coding)
 	}
-	if err := scanWhole(head, coding, r.Header); err != nil {
+	if err := x.scanWhole(head, coding); err != nil {
 		return bodyDenial(err)
 	}
-	if l := scanHeader(r.Trailer, nil, "trailer"); l != nil {
+	if l := x.scanHeader(r.Trailer, nil, "trailer"); l != nil {
 		return bodyDenial(l)
 	}
 	r.TransferEncoding = nil
@@ -61,19 +60,13 @@ func (s *service) admitBody(x *exchange, r *http.Request) *policy.Decision {
 }
 
 // scanWhole judges a body that is at hand as a whole.
-func scanWhole(body []byte, coding string, h http.Header) error {
+func (x *exchange) scanWhole(body []byte, coding string) error {
 	if coding != "" {
-		_, err := io.Copy(io.Discard, newDecodedReader(bytes.NewReader(body), coding))
+		_, err := io.Copy(io.Discard, x.newDecodedReader(bytes.NewReader(body), coding))
 		return err
 	}
-	f, found := secretscan.Finding{}, false
-	if strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "application/x-www-form-urlencoded") {
-		f, found = scanner.FindEscaped(body)
-	} else {
-		f, found = scanner.Find(body)
-	}
-	if found {
-		return &leak{f, "body"}
+	if found := x.table.scanning.bodies.Scan(body, x.options(true, "body")); found != nil {
+		return &leak{found.Finding, "body"}
 	}
 	return nil
 }
@@ -83,9 +76,13 @@ func scanWhole(body []byte, coding string, h http.Header) error {
 func (s *service) watchBody(r *http.Request, x *exchange, head []byte, coding string) *policy.Decision {
 	var watched io.Reader
 	if coding != "" {
-		watched = newDecodedReader(io.MultiReader(bytes.NewReader(head), r.Body), coding)
+		watched = x.newDecodedReader(io.MultiReader(bytes.NewReader(head), r.Body), coding)
+	} else if packed := markOf(head); packed != "" { // an archive, on its way as it is
+		d := x.newDecodedReader(io.MultiReader(bytes.NewReader(head), r.Body), packed)
+		d.lenient = true
+		watched = d
 	} else {
-		clean := scanner.NewReader(r.Body)
+		clean := x.table.scanning.bodies.NewReader(r.Body).With(x.options(true, "body"))
 		if err := clean.Prime(head); err != nil {
 			return bodyDenial(asLeak(err))
 		}
@@ -106,7 +103,7 @@ type watchedBody struct {
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if err == io.EOF {
-		if l := scanHeader(b.r.Trailer, nil, "trailer"); l != nil {
+		if l := b.x.scanHeader(b.r.Trailer, nil, "trailer"); l != nil {
 			err = l
 		}
 		cleanTrailer(b.r.Trailer)
@@ -137,6 +134,8 @@ func bodyDenial(err error) *policy.Decision {
 	case errors.As(err, &l):
 		d := l.denied()
 		return &d
+	case errors.Is(err, errBudget):
+		return budgetDenial()
 	case errors.Is(err, errBusy):
 		return refuse(policy.ReasonOverloaded, "Too many bodies wait to be judged; try again later.")
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -17,7 +17,7 @@ func TestFrameBurstIsCut(t *testing.T) {
 		"pings": frame(9, nil, true), "full pings": frame(9, make([]byte, 125), true), "empty fragments": frame(0x100, nil, true),
 	} {
 		raw := append(bytes.Clone(held), bytes.Repeat(one, 100000)...)
-		c := newFrameConn(nil, bufio.NewReader(bytes.NewReader(raw)), &exchange{})
+		c := newFrameConn(nil, bufio.NewReader(bytes.NewReader(raw)), bare())
 		began := time.Now()
 		out, err := io.ReadAll(c)
 		if !errors.Is(err, errFrame) || len(c.pending) > 2*maxPending {
@@ -35,7 +35,7 @@ func TestFrameBurstIsCut(t *testing.T) {
 // A burst of frames that nothing holds back passes, in linear time.
 func TestFrameBurstPasses(t *testing.T) {
 	raw := bytes.Repeat(append(frame(9, []byte("x"), true), frame(1, []byte("y"), true)...), 100000)
-	out, err := io.ReadAll(newFrameConn(nil, bufio.NewReader(bytes.NewReader(raw)), &exchange{}))
+	out, err := io.ReadAll(newFrameConn(nil, bufio.NewReader(bytes.NewReader(raw)), bare()))
 	if err != nil || !bytes.Equal(out, raw) {
 		t.Errorf("%d of %d bytes, %v", len(out), len(raw), err)
 	}
@@ -45,7 +45,7 @@ func TestFrameBurstPasses(t *testing.T) {
 func TestClosedFrameConnStops(t *testing.T) {
 	client, server := net.Pipe()
 	defer client.Close()
-	c := newFrameConn(server, bufio.NewReader(bytes.NewReader(frame(1, []byte("hello"), true))), &exchange{})
+	c := newFrameConn(server, bufio.NewReader(bytes.NewReader(frame(1, []byte("hello"), true))), bare())
 	_ = c.Close()
 	if out, err := io.ReadAll(c); len(out) != 0 || !errors.Is(err, net.ErrClosed) {
 		t.Errorf("%q %v", out, err)

@@ -31,6 +31,7 @@ const maxPacked = 4 << 20
 type callReader struct {
 	src    *bufio.Reader
 	coding string // of messages that say that they are compressed
+	x      *exchange
 	room   *share
 	window *secretscan.Window
 	left   uint32 // of the message that is being read
@@ -38,8 +39,8 @@ type callReader struct {
 	err    error
 }
 
-func newCallReader(src io.Reader, coding string, room *share) *callReader {
-	return &callReader{src: bufio.NewReaderSize(src, 16<<10), coding: strings.ToLower(coding), room: room}
+func (x *exchange) newCallReader(src io.Reader, coding string, room *share) *callReader {
+	return &callReader{src: bufio.NewReaderSize(src, 16<<10), coding: strings.ToLower(coding), x: x, room: room}
 }
 
 // Read implements [io.Reader]. It fails before the last byte of a secret goes.
@@ -69,7 +70,7 @@ func (c *callReader) header() error {
 	length := binary.BigEndian.Uint32(head[1:])
 	switch head[0] {
 	case 0:
-		c.window, c.left, c.out = scanner.NewWindow(), length, head
+		c.window, c.left, c.out = c.x.table.scanning.bodies.NewWindow().With(c.x.options(false, "body")), length, head
 		return nil
 	case 1:
 		return c.packed(head, length)
@@ -108,7 +109,7 @@ func (c *callReader) packed(head []byte, length uint32) error {
 	if _, err := io.ReadFull(c.src, message[len(head):]); err != nil {
 		return cutOff(err)
 	}
-	if _, err := io.Copy(io.Discard, newDecodedReader(bytes.NewReader(message[len(head):]), c.coding)); err != nil {
+	if _, err := io.Copy(io.Discard, c.x.newDecodedReader(bytes.NewReader(message[len(head):]), c.coding)); err != nil {
 		return err
 	}
 	c.out = message

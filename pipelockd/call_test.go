@@ -37,7 +37,7 @@ func gzipped(t testing.TB, text string) string {
 func readCall(coding string, body []byte) ([]byte, error) {
 	room := &share{of: newBudget(budgetSize, time.Second), ctx: context.Background()}
 	defer room.release()
-	return io.ReadAll(newCallReader(bytes.NewReader(body), coding, room))
+	return io.ReadAll(bare().newCallReader(bytes.NewReader(body), coding, room))
 }
 
 func TestCallsAreJudgedByMessage(t *testing.T) {

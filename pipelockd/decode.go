@@ -2,13 +2,17 @@ package main
 
 import (
 	"bufio"
-	"compress/gzip"
-	"compress/zlib"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/bottlesuite/bottle/internal/secretscan"
 )
@@ -21,9 +25,15 @@ const (
 	maxRatio   = 200
 )
 
+var errTooMuch = errors.New("it decompresses to too much")
+
 var errUnscannable = errors.New("the body cannot be read")
 
-// contentCoding returns "", "gzip" or "deflate"; ok is false for what cannot be
+// maxWindow is what a zstd stream may keep in memory; RFC 9659 asks senders for no
+// more.
+const maxWindow = 8 << 20
+
+// contentCoding returns "", "gzip", "deflate", "zstd" or "br"; ok is false for what cannot be
 // looked into.
 func contentCoding(h http.Header) (coding string, ok bool) {
 	switch c := strings.ToLower(strings.TrimSpace(strings.Join(h["Content-Encoding"], ","))); c {
@@ -31,7 +41,7 @@ func contentCoding(h http.Header) (coding string, ok bool) {
 		return "", true
 	case "gzip", "x-gzip":
 		return "gzip", true
-	case "deflate":
+	case "deflate", "zstd", "br":
 		return c, true
 	default:
 		return "", false
@@ -49,8 +59,14 @@ const flush = 32 << 10
 // certain to be complete only for the input that was consumed by the flush
 // before, so raw bytes are released one flush late.
 type decodedReader struct {
-	src     *tap
-	coding  string
+	src    *tap
+	coding string
+	lag    lag
+	// lenient is for what nobody said is compressed: where it ends to be, rest
+	// goes on with it as it stands.
+	lenient bool
+	rest    io.Reader
+	x       *exchange
 	decoder io.Reader
 	plain   *secretscan.Window // what comes out
 	raw     *secretscan.Window // what goes in: headers and stored blocks
@@ -63,23 +79,46 @@ type decodedReader struct {
 	err   error
 }
 
+// lag is what a decompressor may have taken in beyond what it has put out.
+type lag struct {
+	decoded int64 // what it may hold back of its output
+	raw     int   // what it may have read ahead
+	atOnce  int   // what it is given at once; 0 for no bound
+}
+
+// lags: zstd puts out a block of up to 128 KiB in several steps; brotli reads as
+// much as it gets before it looks at it.
+var lags = map[string]lag{
+	"zstd": {decoded: 128 << 10},
+	"br":   {raw: 1024, atOnce: 512},
+}
+
 // mark says that the first raw bytes had been consumed when decoded bytes were
 // out.
 type mark struct{ decoded, raw int64 }
 
-func newDecodedReader(src io.Reader, coding string) *decodedReader {
+func (x *exchange) newDecodedReader(src io.Reader, coding string) *decodedReader {
+	window := func() *secretscan.Window {
+		return x.table.scanning.bodies.NewWindow().With(x.options(false, "body"))
+	}
+	l := lags[coding]
 	return &decodedReader{
-		src: &tap{r: bufio.NewReaderSize(src, flush)}, coding: coding,
-		plain: scanner.NewWindow(), raw: scanner.NewWindow(), out: make([]byte, flush),
+		src: &tap{r: bufio.NewReaderSize(src, flush), atOnce: l.atOnce}, coding: coding, lag: l, x: x,
+		plain: window(), raw: window(), out: make([]byte, flush),
 	}
 }
 
 func (d *decodedReader) Read(p []byte) (int, error) {
 	for d.ready == 0 {
+		if d.rest != nil {
+			return d.rest.Read(p)
+		}
 		if d.err != nil {
 			return 0, d.err
 		}
-		d.err = d.step()
+		if d.err = d.step(); d.lenient && errors.Is(d.err, errUnscannable) && !errors.Is(d.err, errTooMuch) {
+			d.err = d.goOn()
+		}
 	}
 	n := copy(p, d.src.held[:d.ready])
 	d.src.drop(n)
@@ -102,8 +141,8 @@ func (d *decodedReader) step() error {
 		return unscannable(errors.New("something follows the compressed data"))
 	}
 	d.total += int64(n)
-	if d.total > maxDecoded || d.total > freeOutput && d.total/maxRatio > d.src.consumed {
-		return unscannable(errors.New("it decompresses to too much"))
+	if d.total > maxDecoded && !d.lenient || d.total > freeOutput && d.total/maxRatio > d.src.consumed {
+		return unscannable(errTooMuch)
 	}
 	if leak := d.judge(d.out[:n], err == io.EOF); leak != nil {
 		return leak
@@ -113,10 +152,37 @@ func (d *decodedReader) step() error {
 	return err
 }
 
+// goOn judges what has come out so far, then the rest of the body as it stands,
+// from what was not released yet on.
+func (d *decodedReader) goOn() error {
+	if _, found := d.plain.Clean(true); found != nil {
+		return &leak{found.Finding, "body"}
+	}
+	held := bytes.Clone(d.src.held)
+	d.rest = d.x.table.scanning.bodies.NewReader(io.MultiReader(bytes.NewReader(held), d.src.r)).With(d.x.options(false, "body"))
+	return nil
+}
+
+// markOf returns the coding with whose mark a body begins, "" for none.
+func markOf(head []byte) string {
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b, 8}):
+		return "gzip"
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		return "zstd"
+	}
+	return ""
+}
+
 func (d *decodedReader) open() (err error) {
-	if d.coding == "gzip" {
+	switch d.coding {
+	case "gzip":
 		d.decoder, err = gzip.NewReader(d.src)
-	} else {
+	case "zstd":
+		d.decoder, err = zstd.NewReader(d.src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+	case "br":
+		d.decoder = brotli.NewReader(d.src)
+	default:
 		d.decoder, err = zlib.NewReader(d.src)
 	}
 	return err
@@ -143,12 +209,12 @@ func (d *decodedReader) release(final bool) {
 		d.ready = len(d.src.held)
 		return
 	}
-	for len(d.marks) > 1 && d.clean >= d.marks[1].decoded {
+	for len(d.marks) > 1 && d.clean >= max(d.marks[1].decoded, d.marks[0].decoded+d.lag.decoded) {
 		d.ready = int(d.marks[0].raw - d.src.dropped)
 		d.marks = d.marks[1:]
 	}
 	// What the raw window holds back stays as well.
-	d.ready = max(0, min(d.ready, len(d.src.held)-d.raw.Held()))
+	d.ready = max(0, min(d.ready, len(d.src.held)-max(d.raw.Held(), d.lag.raw)))
 }
 
 func unscannable(err error) error {
@@ -162,6 +228,7 @@ func unscannable(err error) error {
 // needs, and keeps them until they are released.
 type tap struct {
 	r        *bufio.Reader
+	atOnce   int // bounds a Read, if not zero
 	held     []byte
 	seen     int // of held, already given out by fresh
 	consumed int64
@@ -180,6 +247,9 @@ func (t *tap) ReadByte() (byte, error) {
 }
 
 func (t *tap) Read(p []byte) (int, error) {
+	if t.atOnce > 0 && len(p) > t.atOnce {
+		p = p[:t.atOnce]
+	}
 	n, err := t.r.Read(p)
 	t.held = append(t.held, p[:n]...)
 	t.consumed += int64(n)

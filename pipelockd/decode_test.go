@@ -10,6 +10,11 @@ import (
 	"math/rand/v2"
 	"testing"
 	"testing/iotest"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/bottlesuite/bottle/internal/secretscan"
 )
 
 // squeeze compresses at a level, with a flush in the middle if asked for.
@@ -21,9 +26,14 @@ func squeeze(t testing.TB, coding string, plain []byte, level int, flushAt int) 
 		Flush() error
 	}
 	var err error
-	if coding == "gzip" {
+	switch coding {
+	case "gzip":
 		w, err = gzip.NewWriterLevel(&buf, level)
-	} else {
+	case "zstd":
+		w, err = zstd.NewWriter(&buf, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.EncoderLevel(1+(level+2)%4)))
+	case "br":
+		w = brotli.NewWriterLevel(&buf, (level+2)%10)
+	default:
 		w, err = zlib.NewWriterLevel(&buf, level)
 	}
 	if err != nil {
@@ -42,9 +52,14 @@ func squeeze(t testing.TB, coding string, plain []byte, level int, flushAt int) 
 func plainOf(coding string, raw []byte) []byte {
 	var r io.Reader
 	var err error
-	if coding == "gzip" {
+	switch coding {
+	case "gzip":
 		r, err = gzip.NewReader(bytes.NewReader(raw))
-	} else {
+	case "zstd":
+		r, err = zstd.NewReader(bytes.NewReader(raw), zstd.WithDecoderConcurrency(1))
+	case "br":
+		r = brotli.NewReader(bytes.NewReader(raw))
+	default:
 		r, err = zlib.NewReader(bytes.NewReader(raw))
 	}
 	if err != nil {
@@ -72,15 +87,15 @@ func TestDecodedReaderStopsInTime(t *testing.T) {
 		}
 		at := rng.IntN(len(plain) - len(secret))
 		level := []int{flate.NoCompression, flate.BestSpeed, flate.DefaultCompression, flate.HuffmanOnly}[rng.IntN(4)]
-		coding := []string{"gzip", "deflate"}[rng.IntN(2)]
+		coding := []string{"gzip", "deflate", "zstd", "br"}[round%4]
 		clean := squeeze(t, coding, plain, level, at)
-		out, err := io.ReadAll(newDecodedReader(iotest.HalfReader(bytes.NewReader(clean)), coding))
+		out, err := io.ReadAll(bare().newDecodedReader(iotest.HalfReader(bytes.NewReader(clean)), coding))
 		if err != nil || !bytes.Equal(out, clean) {
 			t.Fatalf("round %d: a clean body is changed or refused: %v", round, err)
 		}
 		copy(plain[at:], secret)
 		raw := squeeze(t, coding, plain, level, at+len(secret)/2)
-		out, err = io.ReadAll(newDecodedReader(bytes.NewReader(raw), coding))
+		out, err = io.ReadAll(bare().newDecodedReader(bytes.NewReader(raw), coding))
 		var l *leak
 		if !errors.As(err, &l) || l.where != "body" {
 			t.Fatalf("round %d: error %v", round, err)
@@ -98,7 +113,7 @@ func TestSecretInAGzipHeader(t *testing.T) {
 	w.Comment = secret
 	_, _ = w.Write([]byte("harmless"))
 	_ = w.Close()
-	_, err := io.ReadAll(newDecodedReader(&buf, "gzip"))
+	_, err := io.ReadAll(bare().newDecodedReader(&buf, "gzip"))
 	var l *leak
 	if !errors.As(err, &l) {
 		t.Errorf("error %v", err)
@@ -106,19 +121,18 @@ func TestSecretInAGzipHeader(t *testing.T) {
 }
 
 func FuzzDecodedReader(f *testing.F) {
-	f.Add(squeeze(f, "gzip", []byte("hello "+secret), 6, 3), true)
-	f.Add(squeeze(f, "deflate", bytes.Repeat([]byte("hello "), 9000), 6, 3), false)
-	f.Add([]byte{0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, true)
-	f.Fuzz(func(t *testing.T, raw []byte, gz bool) {
-		coding := "deflate"
-		if gz {
-			coding = "gzip"
-		}
-		out, err := io.ReadAll(newDecodedReader(bytes.NewReader(raw), coding))
+	f.Add(squeeze(f, "gzip", []byte("hello "+secret), 6, 3), uint8(1))
+	f.Add(squeeze(f, "deflate", bytes.Repeat([]byte("hello "), 9000), 6, 3), uint8(0))
+	f.Add([]byte{0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, uint8(1))
+	f.Add(squeeze(f, "zstd", []byte("hello "+secret), 1, 3), uint8(2))
+	f.Add(squeeze(f, "br", []byte("hello "+secret), 1, 3), uint8(3))
+	f.Fuzz(func(t *testing.T, raw []byte, kind uint8) {
+		coding := []string{"deflate", "gzip", "zstd", "br"}[kind%4]
+		out, err := io.ReadAll(bare().newDecodedReader(bytes.NewReader(raw), coding))
 		if !bytes.HasPrefix(raw, out) || err == nil && len(out) != len(raw) {
 			t.Fatalf("%d of %d bytes came out, %v", len(out), len(raw), err)
 		}
-		if _, ok := scanner.Find(plainOf(coding, out)); ok && err == nil {
+		if _, ok := secretscan.Default.Find(plainOf(coding, out)); ok && err == nil {
 			t.Fatal("a secret went through")
 		}
 	})
@@ -130,7 +144,7 @@ func BenchmarkDecodedReader(b *testing.B) {
 	b.SetBytes(int64(len(plain)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := io.Copy(io.Discard, newDecodedReader(bytes.NewReader(raw), "gzip")); err != nil {
+		if _, err := io.Copy(io.Discard, bare().newDecodedReader(bytes.NewReader(raw), "gzip")); err != nil {
 			b.Fatal(err)
 		}
 	}

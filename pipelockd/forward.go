@@ -23,7 +23,10 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 			upgraded = true
 			// A tunnel may live for days; its line should not wait for its end.
 			s.Record(x.entry(http.StatusSwitchingProtocols))
-			return newFrameConn(c, rw.Reader, x)
+			f := newFrameConn(c, rw.Reader, x)
+			f.onClose = func() { s.killed.open.Delete(f) }
+			s.killed.open.Store(f, nil)
+			return f
 		}
 	}
 	defer func() {

@@ -46,6 +46,8 @@ func (s *service) connect(_ string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectActi
 		decision = *refuse(policy.ReasonBadAuthority, "The destination is refused: CONNECT needs a host and a port.")
 	} else if denial := d.read(authority, false); denial != nil {
 		decision = *denial
+	} else if denial := s.killedDenial(); denial != nil {
+		decision = *denial
 	} else {
 		_, decision = s.table.Load().allow.judge(d)
 	}

@@ -3,8 +3,10 @@ module github.com/bottlesuite/bottle/pipelockd
 go 1.26.0
 
 require (
+	github.com/andybalholm/brotli v1.2.8
 	github.com/bottlesuite/bottle v0.0.0
 	github.com/elazarl/goproxy v1.9.3
+	github.com/klauspost/compress v1.20.3
 )
 
 require (

@@ -13,6 +13,7 @@ import (
 	"github.com/bottlesuite/bottle/internal/mitm"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/relay"
+	"github.com/bottlesuite/bottle/internal/secretscan"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
@@ -26,6 +27,11 @@ type exchange struct {
 	started   time.Time
 	table     *table
 	allowed   *wire.AllowHost
+	shown     string // the authority, masked
+	// sightings of known values on the way to this host, nil without any.
+	sightings *secretscan.Sightings
+	allowance *allowance // nil without a budget
+	noted     notes
 	// leak is a secret in the URL.
 	leak *leak
 	// exempt are the fields that egressd injected.
@@ -52,13 +58,25 @@ func (x *exchange) outcome() policy.Decision {
 // fail replaces the decision; the first failure is the one that counts.
 func (x *exchange) fail(d policy.Decision) { x.failure.CompareAndSwap(nil, &d) }
 
-func (x *exchange) shownHost() string { return masked(x.authority()) }
+// shownHost is the authority for people. It is masked once.
+func (x *exchange) shownHost() string {
+	if x.shown == "" {
+		x.shown = masked(x.authority())
+	}
+	return x.shown
+}
 
 // ServeHTTP serves one request, decrypted or plain: judges where it goes, looks
 // for secrets, sends it on.
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{started: time.Now(), table: s.table.Load()}
 	d := s.judge(x, r)
+	if d.OK() {
+		if denial := s.admit(x, r); denial != nil {
+			denial.Rule = d.Rule
+			d = *denial
+		}
+	}
 	x.decision = d
 	if !d.OK() {
 		s.deny(w, x)
@@ -66,6 +84,9 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.body = &meter.Body{ReadCloser: r.Body}
 	r.Body = x.body
+	if x.allowance != nil {
+		r.Body = &spentBody{r.Body, x.allowance}
+	}
 	x.room = share{of: s.bodies, ctx: r.Context()}
 	defer x.room.release()
 	if denial := s.scanRequest(w, x, r); denial != nil {
@@ -81,6 +102,20 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.forward(w, r, x)
 }
 
+// admit asks the kill switch and the limits.
+func (s *service) admit(x *exchange, r *http.Request) *policy.Decision {
+	if denial := s.killedDenial(); denial != nil {
+		return denial
+	}
+	head := len(r.Method) + len(r.RequestURI)
+	for name, values := range r.Header {
+		for _, v := range values {
+			head += len(name) + len(v) + 4
+		}
+	}
+	return s.limited(x, head)
+}
+
 // judge reads the request's head and decides about its destination.
 func (s *service) judge(x *exchange, r *http.Request) policy.Decision {
 	claim, err := s.relayKey.Verify(r)
@@ -92,7 +127,10 @@ func (s *service) judge(x *exchange, r *http.Request) policy.Decision {
 	denial := x.locate(r)
 	// Looked at first, because a denial for any reason shows the path.
 	x.path = clip(r.URL.EscapedPath())
-	if x.leak = scanURL(x.host, r.URL.RequestURI()); x.leak != nil {
+	if x.table.scanning.known {
+		x.sightings = s.seen.of(x.host)
+	}
+	if x.leak = x.scanURL(r.URL.RequestURI()); x.leak != nil {
 		x.path = maskedText
 	}
 	if denial != nil {

@@ -40,6 +40,15 @@ type door struct {
 	trail    *audit.Log
 }
 
+// bare is an exchange of a table that says nothing.
+func bare() *exchange {
+	s, err := newScanning(&wire.Pipelockd{})
+	if err != nil {
+		panic(err)
+	}
+	return &exchange{table: &table{scanning: s}}
+}
+
 // open starts a door that allows api.example and ws.example at the upstream's
 // port. Change adjusts the configuration before the start.
 func open(t testing.TB, handler http.HandlerFunc, change func(c *wire.Pipelockd, port string)) *door {

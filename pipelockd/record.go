@@ -20,8 +20,16 @@ func (x *exchange) entry(status int) audit.Entry {
 		Method: x.method, Host: x.shownHost(), Path: x.path,
 		Status: status, Duration: time.Since(x.started), RequestID: x.id,
 	}
-	if !d.OK() {
+	x.noted.mu.Lock()
+	defer x.noted.mu.Unlock()
+	switch {
+	case !d.OK():
 		e.Detail = d.Detail
+	case len(x.noted.what) > 0:
+		e.Detail = strings.Join(x.noted.what, "; ")
+		if x.noted.redacted {
+			e.Decision = policy.Redact
+		}
 	}
 	if x.body != nil {
 		e.BytesIn = x.body.Bytes()

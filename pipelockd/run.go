@@ -22,6 +22,7 @@ func Run(ctx context.Context, args, env []string, stdio daemon.Stdio) error {
 		Validate: validate,
 		Check:    check,
 		New:      newService,
+		Commands: commands(),
 	}, args, env, stdio)
 }
 
@@ -56,6 +57,18 @@ func validate(doc *wire.Doc, c *wire.Pipelockd) error {
 			return doc.Errorf(f.field, "%s is missing", f.field)
 		}
 	}
+	for i, a := range c.Scan.Actions {
+		if _, err := newAction(a); err != nil {
+			at := fmt.Sprintf("scan.actions[%d]", i)
+			return doc.Errorf(at, "%s: %v", at, err)
+		}
+	}
+	if c.Known != nil && (c.Known.Key == "" || c.Known.Fingerprints == "") {
+		return doc.Errorf("known", "known needs both key and fingerprints")
+	}
+	if c.Limits.RequestsPerMinute < 0 || c.Limits.Burst < 0 {
+		return doc.Errorf("limits", "a limit is 0, for none, or more")
+	}
 	return dnsanswer.Validate(doc, c.DNS)
 }
 
@@ -81,7 +94,12 @@ func check(c *wire.Pipelockd, method, rawURL string) (policy.Decision, error) {
 	if !decision.OK() {
 		return decision, nil
 	}
-	if f := scanURL(d.host, u.RequestURI()); f != nil {
+	s, err := newScanning(&wire.Pipelockd{Scan: c.Scan})
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	x := &exchange{destination: d, table: &table{scanning: s}}
+	if f := x.scanURL(u.RequestURI()); f != nil {
 		return f.denied(), nil
 	}
 	return decision, nil

@@ -15,12 +15,6 @@ import (
 	"github.com/bottlesuite/bottle/internal/secretscan"
 )
 
-// scanner is for bodies and messages, fields for URLs and headers.
-var (
-	scanner = secretscan.Default
-	fields  = secretscan.Field
-)
-
 // leak is a secret that was about to leave.
 type leak struct {
 	secretscan.Finding
@@ -31,10 +25,23 @@ type leak struct {
 func (l *leak) Error() string { return l.sentence() }
 
 func (l *leak) sentence() string {
-	return "What looks like a credential (" + l.Rule + ", " + l.Masked + ") stands in " + l.where + "."
+	what := "What looks like a credential (" + l.Rule + ", " + l.Masked + ")"
+	switch {
+	case l.Rule == string(secretscan.Canary):
+		what = "A planted value (canary " + l.Masked + "), which nobody may send anywhere,"
+	case l.Rule == string(secretscan.KnownSecret):
+		what = "A value that must not leave (" + l.Masked + "), or a good part of it,"
+	}
+	if l.Via != "" {
+		what += ", encoded as " + l.Via + ","
+	}
+	return what + " stands in " + l.where + "."
 }
 
 func (l *leak) denied() policy.Decision {
+	if l.Rule == secretscan.TooDeep {
+		return policy.Denied(policy.ReasonUnscannable, "", "What stands in "+l.where+" is encoded in more layers, or decodes to more, than can be judged.")
+	}
 	return policy.Denied(policy.ReasonSecretFound, l.Rule, l.sentence())
 }
 
@@ -43,7 +50,10 @@ const maskedText = "[masked]"
 
 // masked returns s as [clip] does, or a mask if there is a secret in it.
 func masked(s string) string {
-	if _, ok := fields.FindEscaped([]byte(s)); ok {
+	if len(s) < secretscan.Shingle { // too short for any
+		return clip(s)
+	}
+	if _, ok := secretscan.Field.Find([]byte(s)); ok {
 		return maskedText
 	}
 	return clip(s)
@@ -65,13 +75,19 @@ func clip(s string) string {
 	return s + end
 }
 
-// scanURL looks into a request's host and target, as they are and with their
-// percent-encoding taken off.
-func scanURL(host, target string) *leak {
-	for _, s := range []string{target, host, upperOf(host)} {
-		if f, ok := fields.FindEscaped([]byte(s)); ok {
-			return &leak{f, "url"}
+// scanURL looks into a request's target, its host and its method.
+func (x *exchange) scanURL(target string) *leak {
+	buf := heads.Get().(*bytes.Buffer)
+	defer heads.Put(buf)
+	buf.Reset()
+	for _, s := range []string{target, x.host, upperOf(x.host)} {
+		if s != "" {
+			buf.WriteString(s)
+			buf.WriteByte('\n')
 		}
+	}
+	if found := x.table.scanning.fields.Scan(buf.Bytes(), x.options(false, "url")); found != nil {
+		return &leak{found.Finding, "url"}
 	}
 	return nil
 }
@@ -91,7 +107,10 @@ var heads = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // scanHeader looks into every field but the exempt ones. All are scanned in one
 // pass, a line each.
-func scanHeader(h http.Header, exempt []string, kind string) *leak {
+func (x *exchange) scanHeader(h http.Header, exempt []string, kind string) *leak {
+	if len(h) == 0 {
+		return nil
+	}
 	buf := heads.Get().(*bytes.Buffer)
 	defer heads.Put(buf)
 	buf.Reset()
@@ -110,14 +129,15 @@ func scanHeader(h http.Header, exempt []string, kind string) *leak {
 			}
 		}
 	}
-	f, ok := fields.Find(buf.Bytes())
-	if !ok {
+	found := x.table.scanning.fields.Scan(buf.Bytes(), x.options(false, kind))
+	if found == nil {
 		return nil
 	}
+	f := found.Finding
 	line := buf.Bytes()[bytes.LastIndexByte(buf.Bytes()[:f.Offset], '\n')+1:]
 	name, _, _ := bytes.Cut(line, []byte(": "))
 	where := kind + ":" + clip(string(name))
-	if _, ok := fields.Find(name); ok {
+	if _, ok := x.table.scanning.fields.Find(name); ok {
 		where = kind + " name"
 	}
 	return &leak{f, where}
@@ -173,10 +193,12 @@ func notBase64(c rune) bool {
 func (s *service) scanRequest(w http.ResponseWriter, x *exchange, r *http.Request) *policy.Decision {
 	l := x.leak
 	if l == nil {
-		l = scanHeader(r.Header, x.exempt, "header")
+		l = x.scanHeader(r.Header, x.exempt, "header")
 	}
-	if f, ok := fields.Find([]byte(r.Method)); l == nil && ok {
-		l = &leak{f, "method"}
+	if l == nil && len(r.Method) >= secretscan.Shingle {
+		if found := x.table.scanning.fields.Scan([]byte(r.Method), x.options(false, "method")); found != nil {
+			l = &leak{found.Finding, "method"}
+		}
 	}
 	if l != nil {
 		d := l.denied()

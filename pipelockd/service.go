@@ -29,6 +29,9 @@ type service struct {
 	port     *mitm.Port
 	names    *dnsanswer.Server // nil without a dns section
 	bodies   *budget
+	meters   meters
+	seen     sightings
+	killed   killSwitch
 	headTime time.Duration // for the part of a body that is judged first
 }
 
@@ -66,6 +69,7 @@ func prepare(c *wire.Pipelockd, env daemon.Env) (*service, error) {
 			return nil, err
 		}
 	}
+	s.killed.thrown.Store(s.killFileThere())
 	s.proxy = s.newProxy()
 	s.tunnels = mitm.New(mitm.Options{
 		Leaf:     func(host string) (*tls.Certificate, error) { return s.table.Load().authority.Leaf(host) },
@@ -87,7 +91,7 @@ func sameDNS(a, b *wire.DNS) bool {
 func (s *service) Serve(ctx context.Context) error {
 	defer func() { s.table.Load().transport.CloseIdleConnections() }()
 	if s.names == nil {
-		return s.port.Serve(ctx)
+		return s.port.Serve(ctx, s.watchKill)
 	}
-	return s.port.Serve(ctx, s.names.Serve)
+	return s.port.Serve(ctx, s.watchKill, s.names.Serve)
 }

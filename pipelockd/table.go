@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/bottlesuite/bottle/internal/certs"
 	"github.com/bottlesuite/bottle/internal/mitm"
@@ -19,6 +20,8 @@ type table struct {
 	// transport has its dialer and its roots, so connections that an older
 	// table allowed are not reused by a newer one.
 	transport *mitm.Mirror
+	scanning  *scanning
+	limits    wire.SendLimits
 }
 
 func newTable(c *wire.Pipelockd) (*table, error) {
@@ -30,7 +33,7 @@ func newTable(c *wire.Pipelockd) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer, err := safedial.New(safedial.Options{Hosts: c.Hosts, AllowPrivate: c.AllowPrivate})
+	dialer, err := safedial.New(safedial.Options{Hosts: c.Hosts, AllowPrivate: c.AllowPrivate, CacheFor: nameMemory})
 	if err != nil {
 		return nil, err
 	}
@@ -38,8 +41,15 @@ func newTable(c *wire.Pipelockd) (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &table{allow, authority, newTransport(dialer, roots)}, nil
+	scanning, err := newScanning(c)
+	if err != nil {
+		return nil, err
+	}
+	return &table{allow, authority, newTransport(dialer, roots), scanning, c.Limits}, nil
 }
+
+// nameMemory is how long an answer of DNS is used again. Every use is judged.
+const nameMemory = 5 * time.Second
 
 // allowlist is the compiled list of hosts that may be dialled.
 type allowlist struct {
@@ -62,8 +72,8 @@ func newAllowlist(entries []wire.AllowHost) (*allowlist, error) {
 // Reload puts the table of a new configuration into force.
 func (s *service) Reload(c *wire.Pipelockd) error {
 	was := s.config
-	if c.Listen != was.Listen || c.Audit != was.Audit || c.Bottle != was.Bottle || c.RelayKey != was.RelayKey || !sameDNS(c.DNS, was.DNS) {
-		return errors.New("a reload changes allow, allow_private, hosts, upstream_ca and the CA only; restart pipelockd for another bottle, listen, dns, relay_key or audit")
+	if c.Listen != was.Listen || c.Audit != was.Audit || c.Bottle != was.Bottle || c.RelayKey != was.RelayKey || c.KillFile != was.KillFile || !sameDNS(c.DNS, was.DNS) {
+		return errors.New("a reload changes allow, allow_private, hosts, upstream_ca, scan, known, limits and the CA only; restart pipelockd for another bottle, listen, dns, relay_key, kill_file or audit")
 	}
 	t, err := newTable(c)
 	if err != nil {

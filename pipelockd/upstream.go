@@ -35,7 +35,7 @@ func classify(err error, rule string) policy.Decision {
 	var untrusted *tls.CertificateVerificationError
 	var l *leak
 	switch {
-	case errors.As(err, &l), errors.Is(err, errUnscannable):
+	case errors.As(err, &l), errors.Is(err, errUnscannable), errors.Is(err, errBudget):
 		return *bodyDenial(err)
 	case errors.As(err, &address):
 		return policy.Denied(policy.ReasonAddressForbidden, rule, "The name leads to a "+string(address.Class)+" address, which may not be dialled.")

@@ -33,6 +33,8 @@ type frameConn struct {
 	offset uint64 // in the payload, for the mask
 	err    error
 	closed atomic.Bool
+	// onClose, if set, is called once.
+	onClose func()
 }
 
 // maxPending bounds the segments that wait for a window. Frames of a byte or
@@ -52,8 +54,13 @@ type frameHeader struct {
 	mask           [4]byte
 }
 
+// window judges what goes through a WebSocket, where nothing is rewritten.
+func (x *exchange) window() *secretscan.Window {
+	return x.table.scanning.bodies.NewWindow().With(x.options(false, "websocket"))
+}
+
 func newFrameConn(c net.Conn, src *bufio.Reader, x *exchange) *frameConn {
-	return &frameConn{Conn: c, src: src, x: x, message: scanner.NewWindow(), control: scanner.NewWindow()}
+	return &frameConn{Conn: c, src: src, x: x, message: x.window(), control: x.window()}
 }
 
 // Read implements [net.Conn].
@@ -73,7 +80,12 @@ func (f *frameConn) Read(p []byte) (int, error) {
 
 // Close implements [net.Conn]. What has come and was not read yet is dropped.
 func (f *frameConn) Close() error {
-	f.closed.Store(true)
+	if f.closed.Swap(true) {
+		return nil
+	}
+	if f.onClose != nil {
+		f.onClose()
+	}
 	return f.Conn.Close()
 }
 
@@ -81,6 +93,8 @@ func (f *frameConn) note(err error) {
 	var l *leak
 	if errors.As(err, &l) {
 		f.x.fail(l.denied())
+	} else if errors.Is(err, errBudget) {
+		f.x.fail(*budgetDenial())
 	} else if errors.Is(err, errFrame) {
 		f.x.fail(policy.Denied(policy.ReasonUnscannable, f.x.decision.Rule, "A WebSocket frame cannot be read, so the connection was closed."))
 	}
@@ -169,6 +183,11 @@ func (f *frameConn) payload() error {
 	for i := range raw {
 		plain[i] = raw[i] ^ f.frame.mask[(f.offset+uint64(i))&3]
 	}
+	if a := f.x.allowance; a != nil {
+		if err := a.spend(int64(n)); err != nil {
+			return err
+		}
+	}
 	f.left -= n
 	f.offset += n
 	f.window().Write(plain)
@@ -201,7 +220,7 @@ func (f *frameConn) endFrame() error {
 		return err
 	}
 	if f.frame.final {
-		*f.window() = *scanner.NewWindow()
+		*f.window() = *f.x.window()
 	}
 	return nil
 }

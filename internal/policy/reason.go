@@ -31,6 +31,10 @@ const (
 	ReasonAgentCredential      Reason = "agent_credential"      // a credential that the bottle did not provide
 	ReasonPlaceholderMisplaced Reason = "placeholder_misplaced" // a placeholder in another place than its own
 
+	ReasonBudget Reason = "budget_exhausted" // more bytes than the bottle or the host may be sent
+	ReasonRate   Reason = "rate_limited"
+	ReasonKilled Reason = "killed" // the operator has stopped everything
+
 	// The git gate.
 	ReasonRemoteUnknown   Reason = "remote_unknown"       // no remote of this name or URL is declared
 	ReasonRefNotAllowed   Reason = "ref_not_allowed"      // the ref's name fits no allowed pattern
@@ -79,6 +83,9 @@ var Reasons = []struct {
 	{ReasonAgentCredential, "The request carries a credential of the agent's own on a host whose credential the bottle provides."},
 	{ReasonPlaceholderMisplaced, "A placeholder stands in another place than the field of the route that its token belongs to."},
 	{ReasonCredentialGone, "The credential of the route cannot be read, so the request is not sent without it."},
+	{ReasonBudget, "The bottle, or this host, has been sent as many bytes as the operator allows."},
+	{ReasonRate, "This host has been sent as many requests in a minute as the operator allows; try again later."},
+	{ReasonKilled, "The operator has stopped everything that leaves this bottle."},
 	{ReasonRemoteUnknown, "The git gate has no remote of this name; the manifest declares remotes under git."},
 	{ReasonRefNotAllowed, "The name of the ref fits none of the patterns under refs.allow, or is not a proper branch, tag or note."},
 	{ReasonRefForced, "The push would drop commits from a branch, and refs.force is not set."},

@@ -79,13 +79,22 @@ func edit(r *http.Request, old, new string) {
 	r.Header.Set(Header, strings.Replace(r.Header.Get(Header), old, new, 1))
 }
 
+// FuzzVerify lets nothing verify but what [Key.Sign] writes, to the letter. The
+// time is a header's own: one that was signed a moment ago is as good.
 func FuzzVerify(f *testing.F) {
 	f.Add(signed(f).Header.Get(Header))
 	f.Fuzz(func(t *testing.T, header string) {
 		r := signed(t)
-		good := r.Header.Get(Header)
+		good := strings.Fields(r.Header.Get(Header))
 		r.Header.Set(Header, header)
-		if _, err := key(t, 1).Verify(r); err == nil && header != good {
+		if _, err := key(t, 1).Verify(r); err != nil {
+			return
+		}
+		if parts := strings.Split(header, " "); len(parts) == len(good) {
+			good[2] = parts[2]
+			good[4] = "mac=" + key(t, 1).mac(r, "id1", strings.TrimPrefix(good[2], "t="), strings.TrimPrefix(good[3], "f="))
+		}
+		if header != strings.Join(good, " ") {
 			t.Errorf("%q verified", header)
 		}
 	})

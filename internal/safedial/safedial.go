@@ -42,11 +42,14 @@ type Options struct {
 	// FallbackDelay is how long an attempt may be silent before the next
 	// address is tried beside it; 300 ms if zero.
 	FallbackDelay time.Duration
+	// CacheFor is how long an answer of the resolver is used again; not at all
+	// if zero. What is used again is judged again.
+	CacheFor time.Duration
 }
 
-// Dialer resolves, judges and dials. It does not change after [New] and is safe
-// for concurrent use.
+// Dialer resolves, judges and dials. It is safe for concurrent use.
 type Dialer struct {
+	cache    cache
 	pins     map[string]netip.Addr
 	private  exceptions
 	resolver Resolver
@@ -148,6 +151,9 @@ func (d *Dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 	if numeric(host) {
 		return nil, &AddressError{Host: host, Class: Invalid}
 	}
+	if addrs := d.cache.get(host); addrs != nil {
+		return addrs, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, d.opt.ResolveTimeout)
 	defer cancel()
 	addrs, err := d.resolver.LookupNetIP(ctx, "ip", host)
@@ -157,6 +163,7 @@ func (d *Dialer) lookup(ctx context.Context, host string) ([]netip.Addr, error) 
 	if err != nil {
 		return nil, &ResolveError{Host: host, Err: err}
 	}
+	d.cache.put(host, addrs, d.opt.CacheFor)
 	return addrs, nil
 }
 

@@ -83,3 +83,18 @@ func keyFollows(c Candidate, at int) Verdict {
 	}
 	return No
 }
+
+// endOfKey returns the bounds of a private key: to the end of the line that
+// closes it, or of what is there.
+func endOfKey(c Candidate) (from, to int) {
+	const longest = 16 << 10
+	data := c.Data[:min(len(c.Data), c.Start+longest)]
+	if i := bytes.Index(data[c.Body:], []byte("END ")); i >= 0 {
+		to = c.Body + i
+		for to < len(data) && data[to] != '\n' && data[to] != '\\' && data[to] != '"' {
+			to++
+		}
+		return c.Start, to
+	}
+	return c.Start, len(data)
+}

@@ -5,20 +5,6 @@ import (
 	"hash/crc32"
 )
 
-// Rules returns the rules of this build: the token formats of the services that
-// a development machine talks to, and private keys.
-func Rules() []Rule {
-	rules := []Rule{
-		{"private-key", []string{"-----BEGIN ", "---- BEGIN "}, privateKey},
-		{"putty-private-key", []string{"Private-Lines: "}, puttyKey},
-		{"aws-secret-access-key", awsKeywords, awsSecret},
-	}
-	for _, t := range tokens {
-		rules = append(rules, Rule{t.name, t.literals, t.token.check})
-	}
-	return rules
-}
-
 type namedToken struct {
 	name     string
 	literals []string
@@ -53,7 +39,7 @@ var tokens = []namedToken{
 	{"shopify-token", []string{"shpat_", "shpca_", "shppa_", "shpss_"}, token{set: hexSet, min: 32, valid: filled}},
 	{"dockerhub-token", []string{"dckr_pat_", "dckr_oat_"}, token{set: urlSafe, min: 24}},
 	{"grafana-token", []string{"glsa_", "glc_ey"}, token{set: chars("a-z", "A-Z", "0-9", "_+/="), min: 32}},
-	{"vault-token", []string{"hvs.", "hvb."}, token{set: urlSafe, min: 24, valid: mixed}},
+	{"vault-token", []string{"hvs.", "hvb."}, token{set: urlSafe, min: 24}},
 	{"linear-key", []string{"lin_api_"}, token{set: alnum, min: 32}},
 	{"postman-key", []string{"PMAK-"}, token{set: chars("a-f", "0-9", "-"), min: 50, valid: filled}},
 	{"age-secret-key", []string{"AGE-SECRET-KEY-1"}, token{set: bech32Set, min: 58, valid: filled}},
@@ -72,6 +58,7 @@ var tokens = []namedToken{
 	{"planetscale-token", []string{"pscale_tkn_", "pscale_pw_", "pscale_oauth_"}, token{set: urlSafe, min: 32}},
 	{"atlassian-token", []string{"ATATT3xFfGF0"}, token{set: chars("a-z", "A-Z", "0-9", "_=-"), min: 60}},
 	{"azure-storage-key", []string{"AccountKey="}, token{set: base64Set, min: 86, valid: mixed}},
+	{"square-token", []string{"sq0atp-", "sq0csp-"}, token{set: urlSafe, min: 22}},
 	{"telegram-token", []string{":AAE", ":AAF", ":AAG", ":AAH"}, token{set: urlSafe, min: 31, valid: mixed, except: telegram}},
 }
 
@@ -157,32 +144,41 @@ var awsKeywords = []string{
 	"ws_secret_key", "WS_SECRET_KEY", "wsSecretKey",
 }
 
-// awsSecret wants, soon after its name, forty bytes of base64 that are neither a
+func awsSecret(c Candidate) Verdict { v, _ := findAWS(c); return v }
+
+func awsBounds(c Candidate) (from, to int) {
+	_, from = findAWS(c)
+	return from, from + awsLength
+}
+
+const awsLength = 40
+
+// findAWS wants, soon after its name, forty bytes of base64 that are neither a
 // hash nor a path, with nothing but punctuation between the two.
-func awsSecret(c Candidate) Verdict {
-	const gap, length, slashes = 24, 40, 6
-	start := c.Body
+func findAWS(c Candidate) (v Verdict, start int) {
+	const gap, slashes = 24, 6
+	start = c.Body
 	for ; start < c.Body+gap; start++ {
 		if start >= len(c.Data) {
-			return c.ranOut()
+			return c.ranOut(), 0
 		}
 		if base64Set[c.Data[start]] {
 			break
 		}
 	}
-	for i := start; i < start+length; i++ {
+	for i := start; i < start+awsLength; i++ {
 		if i >= len(c.Data) {
-			return c.ranOut()
+			return c.ranOut(), 0
 		}
 		if !base64Set[c.Data[i]] {
-			return No
+			return No, 0
 		}
 	}
-	body := c.Data[start : start+length]
+	body := c.Data[start : start+awsLength]
 	if !mixedCase(body) || !mixed(body) || bytes.Count(body, []byte("/")) > slashes {
-		return No
+		return No, 0
 	}
-	return Yes
+	return Yes, start
 }
 
 // mixedCase tells base64 from hexadecimal digits.

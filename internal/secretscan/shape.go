@@ -22,16 +22,17 @@ func chars(ranges ...string) *set {
 }
 
 var (
-	alnum     = chars("a-z", "A-Z", "0-9")
-	word      = chars("a-z", "A-Z", "0-9", "_")
-	urlSafe   = chars("a-z", "A-Z", "0-9", "_-")
-	dotted    = chars("a-z", "A-Z", "0-9", "_.-")
-	hexSet    = chars("a-f", "A-F", "0-9")
-	lowHexSet = chars("a-f", "0-9")
-	base32Set = chars("A-Z", "2-7")
-	base64Set = chars("a-z", "A-Z", "0-9", "+/")
-	encoded   = chars("a-z", "A-Z", "0-9", "+/_-") // any base64
-	bech32Set = chars("A-Z", "0-9")
+	alnum        = chars("a-z", "A-Z", "0-9")
+	word         = chars("a-z", "A-Z", "0-9", "_")
+	urlSafe      = chars("a-z", "A-Z", "0-9", "_-")
+	dotted       = chars("a-z", "A-Z", "0-9", "_.-")
+	hexSet       = chars("a-f", "A-F", "0-9")
+	lowHexSet    = chars("a-f", "0-9")
+	base32Set    = chars("A-Z", "2-7")
+	lowBase32Set = chars("a-z", "2-7")
+	base64Set    = chars("a-z", "A-Z", "0-9", "+/")
+	encoded      = chars("a-z", "A-Z", "0-9", "+/_-") // any base64
+	bech32Set    = chars("A-Z", "0-9")
 )
 
 // token is the shape of most credentials: a literal, then so many bytes of an

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -30,9 +31,13 @@ func (s Seen) String() string {
 // Upstream is a recording HTTPS server on loopback.
 type Upstream struct {
 	*httptest.Server
-	mu   sync.Mutex
-	seen []*Seen
+	mu         sync.Mutex
+	seen       []*Seen
+	handshakes atomic.Int64
 }
+
+// Handshakes returns how many TLS handshakes were completed.
+func (u *Upstream) Handshakes() int { return int(u.handshakes.Load()) }
 
 // NewUpstream starts a server whose certificate is for names. It records each
 // request and leaves the answer to handler, or says "ok" when that is nil. A
@@ -43,7 +48,10 @@ func NewUpstream(t testing.TB, ca *CA, handler http.HandlerFunc, names ...string
 	u := &Upstream{}
 	u.Server = httptest.NewUnstartedServer(u.recording(handler))
 	u.EnableHTTP2 = true
-	u.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Leaf(t, names...)}}
+	u.TLS = &tls.Config{
+		Certificates:     []tls.Certificate{ca.Leaf(t, names...)},
+		VerifyConnection: func(tls.ConnectionState) error { u.handshakes.Add(1); return nil },
+	}
 	u.Config.ErrorLog = log.New(io.Discard, "", 0)
 	u.StartTLS()
 	t.Cleanup(u.Close)

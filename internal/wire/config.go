@@ -57,6 +57,12 @@ type Pipelockd struct {
 	AllowPrivate []string `yaml:"allow_private,omitempty"`
 	// Hosts pins names to addresses, before DNS.
 	Hosts map[string]string `yaml:"hosts,omitempty"`
+	Scan  Scan              `yaml:"scan,omitempty"`
+	// Known is nil without known values.
+	Known  *KnownFiles `yaml:"known,omitempty"`
+	Limits SendLimits  `yaml:"limits,omitempty"`
+	// KillFile denies everything while it exists; see `pipelockd kill`.
+	KillFile string `yaml:"kill_file,omitempty"`
 }
 
 // PipelockdListen holds pipelockd's addresses.
@@ -71,6 +77,11 @@ type AllowHost struct {
 	Host string `yaml:"host"`
 	// WebSocket allows an upgrade.
 	WebSocket bool `yaml:"websocket,omitempty"`
+	// SeedPhrases overrides scan.seed_phrases for this host.
+	SeedPhrases *bool `yaml:"seed_phrases,omitempty"`
+	// MaxBytes and RequestsPerMinute override the limits for this host.
+	MaxBytes          Size `yaml:"max_bytes,omitempty"`
+	RequestsPerMinute int  `yaml:"requests_per_minute,omitempty"`
 	// Expires is when the entry ends; absent means never.
 	Expires Instant `yaml:"expires,omitempty"`
 }

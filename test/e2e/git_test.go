@@ -66,7 +66,8 @@ func startGitServer(t *testing.T) *gitServer {
 	}
 	_, g.port, _ = net.SplitHostPort(l.Addr().String())
 	_ = l.Close()
-	conf := fmt.Sprintf("ListenAddress %s\nPort %s\nHostKey %s/host\nAuthorizedKeysFile %s/id.pub\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nAcceptEnv GIT_PROTOCOL\n", upstreamAddress, g.port, dir, dir)
+	// SHLVL keeps bash from reading the .bashrc of whoever runs the tests.
+	conf := fmt.Sprintf("ListenAddress %s\nPort %s\nHostKey %s/host\nAuthorizedKeysFile %s/id.pub\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nAcceptEnv GIT_PROTOCOL\nSetEnv SHLVL=2\n", upstreamAddress, g.port, dir, dir)
 	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func hasZipEnd(data []byte) bool {
 
 // blob scans a file's contents, and what is packed in it.
 func (s *Scan) blob(base Finding, data []byte) []Finding {
-	out := placed(base, data, findText(data))
+	out := placed(base, data, find(data))
 	u := &unpacking{base: base, left: maxExpanded, entries: maxEntries}
 	switch k := archiveKind(data); {
 	case k == zipKind:
@@ -236,7 +236,7 @@ func (u *unpacking) file(path string, in io.Reader, depth int) {
 	k := archiveKind(head)
 	if k == notArchive || k == zipKind {
 		data, err := io.ReadAll(io.LimitReader(stream, wholeBytes+1))
-		u.found = append(u.found, placed(base, data, findText(data))...)
+		u.found = append(u.found, placed(base, data, find(data))...)
 		switch {
 		case err != nil:
 			u.done(path, err)
@@ -256,7 +256,7 @@ func (u *unpacking) file(path string, in io.Reader, depth int) {
 	}
 	raw := &tap{r: stream}
 	u.stream(path, k, raw, depth)
-	u.found = append(u.found, placed(base, raw.seen, findText(raw.seen))...)
+	u.found = append(u.found, placed(base, raw.seen, find(raw.seen))...)
 }
 
 // cut is longer than any secret.

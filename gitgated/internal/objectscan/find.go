@@ -2,9 +2,7 @@ package objectscan
 
 import (
 	"bytes"
-	"encoding/binary"
 	"io"
-	"unicode/utf16"
 
 	"github.com/bottlesuite/bottle/internal/secretscan"
 )
@@ -20,67 +18,22 @@ type hit struct {
 	at           int
 }
 
-// find returns the first secrets in data.
+// find returns the first secrets in data, plain or encoded.
 func find(data []byte) []hit {
 	var hits []hit
-	for at := 0; len(hits) < maxPerObject; {
-		f, ok := secretscan.Default.Find(data[at:])
-		if !ok {
+	for _, f := range secretscan.ForGit().FindAll(data) {
+		if len(hits) == maxPerObject {
 			break
 		}
-		hits = append(hits, hit{f.Rule, f.Masked, at + f.Offset})
-		at += f.Offset + 2
+		hits = append(hits, hit{f.Rule, f.Masked, f.Offset})
 	}
 	return hits
-}
-
-// findText is find, also in text of two bytes a character.
-func findText(data []byte) []hit {
-	hits := find(data)
-	if order := wide(data); order != nil && len(hits) == 0 {
-		units := make([]uint16, len(data)/2)
-		for i := range units {
-			units[i] = order.Uint16(data[2*i:])
-		}
-		hits = find([]byte(string(utf16.Decode(units))))
-		for i := range hits {
-			hits[i].at *= 2 // about there
-		}
-	}
-	return hits
-}
-
-// wide guesses whether data is UTF-16: by its mark, or by zeros in every second
-// byte of its beginning.
-func wide(data []byte) binary.ByteOrder {
-	switch {
-	case len(data) < 8:
-		return nil
-	case data[0] == 0xff && data[1] == 0xfe:
-		return binary.LittleEndian
-	case data[0] == 0xfe && data[1] == 0xff:
-		return binary.BigEndian
-	}
-	var zeros [2]int
-	head := data[:min(len(data), 512)&^1]
-	for i, b := range head {
-		if b == 0 {
-			zeros[i&1]++
-		}
-	}
-	switch half := len(head) / 2; {
-	case zeros[1] > half*3/4 && zeros[0] < half/4:
-		return binary.LittleEndian
-	case zeros[0] > half*3/4 && zeros[1] < half/4:
-		return binary.BigEndian
-	}
-	return nil
 }
 
 // findInStream looks through a stream with bounded memory, up to the first
 // secret.
 func findInStream(base Finding, in io.Reader) ([]Finding, error) {
-	w := secretscan.Default.NewWindow()
+	w := secretscan.ForGit().NewWindow()
 	lines := &lineCounter{}
 	buf := make([]byte, 256<<10)
 	for {
@@ -144,9 +97,6 @@ func named(base Finding, hits []hit) []Finding {
 
 // Text looks for a secret in a short text, such as a ref's name.
 func Text(s string) (rule, masked string, found bool) {
-	hits := find([]byte(s))
-	if len(hits) == 0 {
-		return "", "", false
-	}
-	return hits[0].rule, hits[0].masked, true
+	f, found := secretscan.Field.Find([]byte(s))
+	return f.Rule, f.Masked, found
 }

@@ -49,6 +49,11 @@ type Spec struct {
 	Image string
 	// Resume says that the launch goes on in a state directory that is there.
 	Resume bool
+	// Known are values that must not leave: the tokens, and what the operator
+	// lists. Only their fingerprints are written.
+	Known Secrets
+	// Canaries are the planted values of the agent's environment.
+	Canaries map[string]string
 }
 
 // Base is the policy that the manifest gives.
@@ -67,6 +72,8 @@ type Keys struct {
 	Egress, Pipelock *pki.Authority
 	// Relay is the key that egressd and pipelockd share, in hexadecimal.
 	Relay string
+	// Known is the key of fingerprints, in hexadecimal.
+	Known string
 }
 
 // NewKeys makes the authorities and the relay key of a launch.
@@ -87,6 +94,8 @@ func NewKeys(id bottle.Identity, b *manifest.Bottle, grants ...wire.Grant) (*Key
 	var key [32]byte
 	_, _ = rand.Read(key[:]) // never fails: crypto/rand ends the process instead
 	k.Relay = hex.EncodeToString(key[:])
+	_, _ = rand.Read(key[:])
+	k.Known = hex.EncodeToString(key[:])
 	return &k, nil
 }
 
@@ -139,7 +148,11 @@ func (s *Spec) Files() ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(files, s.clients(), configs, certs), nil
+	known, err := s.knownFiles()
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(files, s.clients(), configs, certs, known), nil
 }
 
 // clients are the settings of package clients that presets bring.
@@ -224,6 +237,11 @@ func (s *Spec) proxies(nets compose.Nets, policy change.Policy) ([]File, error) 
 		Listen: wire.PipelockdListen{Proxy: ":8888", Admin: "127.0.0.1:9902"},
 		Audit:  wire.Audit{File: auditDir + "pipelockd.jsonl"},
 		Allow:  policy.Allow, AllowPrivate: s.Bottle.Pipelock.AllowPrivate, Hosts: s.Bottle.Pipelock.Hosts,
+		Scan:   wire.Scan{Actions: s.Bottle.Pipelock.Actions, SeedPhrases: s.Bottle.Pipelock.SeedPhrases},
+		Limits: s.Bottle.Pipelock.Limits, KillFile: "/etc/bottle/kill",
+	}
+	if s.known() {
+		lock.Known = &wire.KnownFiles{Key: caDir + "known.key", Fingerprints: caDir + "known.yaml"}
 	}
 	if len(s.Trust.Certs) > 0 {
 		lock.UpstreamCA = []string{caDir + "upstream.pem"}

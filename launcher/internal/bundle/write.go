@@ -95,7 +95,7 @@ func RemoveMirrors(dir string) error { return os.RemoveAll(filepath.Join(dir, "m
 // RemoveKeys deletes the private keys of a bundle and leaves its certificates.
 func RemoveKeys(dir string) error {
 	err := os.RemoveAll(filepath.Join(dir, "ca", "roots"))
-	for _, pattern := range []string{"*/key*.pem", "*/relay.key"} { // approvals bring keys of their own
+	for _, pattern := range []string{"*/key*.pem", "*/relay.key", "pipelock/known.*"} { // approvals bring keys of their own
 		found, e := filepath.Glob(filepath.Join(dir, "ca", pattern))
 		err = errors.Join(err, e)
 		for _, f := range found {

@@ -38,6 +38,10 @@ func (r *run) render(ctx context.Context, agent, dir string) error {
 	if err != nil {
 		return err
 	}
+	values, _ := r.tokens(spec.Bottle) // those at hand; the others come later, as files
+	for ref, v := range values {
+		spec.Known[ref] = v
+	}
 	spec.Owner = "" // the operator's own to remove, not cleanup's
 	pool, err := subnet.ParsePool(r.getenv(subnet.PoolVariable))
 	if err != nil {

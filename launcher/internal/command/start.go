@@ -78,6 +78,9 @@ func (r *run) launch(ctx context.Context, l *manifest.Launch, spec *bundle.Spec,
 	if err != nil {
 		return err
 	}
+	for ref, v := range values {
+		spec.Known[ref] = v
+	}
 	if !f.yes && !r.interactive() {
 		return mendf("nobody can be asked here, because the input is not a terminal; look at it with --dry-run, then start with --yes")
 	}
@@ -146,7 +149,24 @@ func (r *run) spec(ctx context.Context, agent string) (*manifest.Launch, *bundle
 	}
 	s := &bundle.Spec{Identity: bottle.NewIdentity(agent), Agent: l.Agent, Bottle: l.Bottle, Env: env, Owner: home.Dir, Trust: trust}
 	s.UID, s.GID = bundle.SidecarUser(os.Getuid(), os.Getgid())
-	return l, s, nil
+	return l, s, r.secrets(s)
+}
+
+// secrets takes up the values that must not leave, and plants the canaries.
+func (r *run) secrets(s *bundle.Spec) error {
+	known, err := s.Bottle.KnownValues(r.lookup)
+	if err != nil {
+		return err
+	}
+	s.Known, s.Canaries = bundle.Secrets{}, map[string]string{}
+	for name, v := range known {
+		s.Known[name] = secret.New(v)
+	}
+	for _, name := range s.Bottle.Pipelock.Canaries {
+		s.Canaries[name] = bundle.NewCanary()
+		s.Env[name] = s.Canaries[name]
+	}
+	return nil
 }
 
 // minToken is the length of the shortest token that can be told from ordinary

@@ -26,6 +26,11 @@ type bottleKeys struct {
 		AllowPrivate []string          `yaml:"allow_private"`
 		Hosts        map[string]string `yaml:"hosts"`
 		ExtraCA      string            `yaml:"extra_ca"`
+		SeedPhrases  *bool             `yaml:"seed_phrase_detection"`
+		Known        []string          `yaml:"known"`
+		Canaries     []string          `yaml:"canaries"`
+		Actions      []wire.ScanAction `yaml:"actions"`
+		Limits       wire.SendLimits   `yaml:"limits"`
 	} `yaml:"pipelock"`
 	Resources struct {
 		CPUs   float64   `yaml:"cpus"`
@@ -59,9 +64,11 @@ func ParseBottle(name, file string, data []byte, userHome string) (*Bottle, erro
 	}
 	b := &Bottle{Name: name, File: file, doc: doc, userHome: userHome, Presets: k.Egress.Presets, Routes: k.Egress.Routes, Supervise: k.Supervise}
 	b.Pipelock = Pipelock{Allow: k.Pipelock.Allow, AllowPrivate: k.Pipelock.AllowPrivate, Hosts: k.Pipelock.Hosts,
-		ExtraCA: expand(k.Pipelock.ExtraCA, filepath.Dir(file), userHome)}
+		ExtraCA:     expand(k.Pipelock.ExtraCA, filepath.Dir(file), userHome),
+		SeedPhrases: k.Pipelock.SeedPhrases, Known: k.Pipelock.Known, Canaries: k.Pipelock.Canaries,
+		Actions: k.Pipelock.Actions, Limits: k.Pipelock.Limits}
 	b.Resources = Resources{CPUs: k.Resources.CPUs, Memory: k.Resources.Memory, Pids: k.Resources.Pids}
-	for _, check := range []func(*bottleKeys) error{b.checkProvider, b.checkPresets, b.checkRoutes, b.checkPipelock, b.checkGit, b.checkResources, b.readEnv} {
+	for _, check := range []func(*bottleKeys) error{b.checkProvider, b.checkPresets, b.checkRoutes, b.checkPipelock, b.checkGit, b.checkResources, b.readEnv, b.checkSecrets} {
 		if err := check(&k); err != nil {
 			return nil, err
 		}

@@ -22,7 +22,6 @@ var retired = map[string]string{
 var unserved = map[string]string{
 	"extends":                                "write the parent's keys into this bottle",
 	"egress.routes[].matches[].query_params": "",
-	"pipelock.seed_phrase_detection":         "",
 	"skills":                                 "",
 	"git_user":                               "set GIT_AUTHOR_NAME and its like in the bottle's env",
 }

@@ -64,6 +64,18 @@ type Pipelock struct {
 	Hosts map[string]string
 	// ExtraCA is a PEM file, "" when there is none.
 	ExtraCA string
+	// SeedPhrases says whether seed phrases are looked for; nil leaves it to
+	// pipelockd.
+	SeedPhrases *bool
+	// Known names variables of the host's environment whose values must not
+	// leave, beside the tokens.
+	Known []string
+	// Canaries names variables of the agent's environment that get a planted
+	// value, which nobody may send anywhere.
+	Canaries []string
+	// Actions say what becomes of secrets that are found.
+	Actions []wire.ScanAction
+	Limits  wire.SendLimits
 }
 
 // Resources limit the agent; zero means the default.
