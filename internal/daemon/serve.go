@@ -82,6 +82,7 @@ func (s Spec[C]) serve(ctx context.Context, file string, stdio Stdio) error {
 		return err
 	}
 	tuneGC()
+	tuneProcessors()
 	b := s.Basics(l.config)
 	log := slog.New(slog.NewJSONHandler(stdio.Out, nil)).With("component", s.Name, "bottle", b.Bottle)
 	trail, err := audit.OpenRotating(b.Audit.File, s.Name, b.Bottle, rotation(b.Audit))

@@ -32,8 +32,6 @@ import (
 	"net/textproto"
 	"strings"
 	"sync"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // maxBody is the longest body that is sent from here. Written at once with its
@@ -81,13 +79,8 @@ func takes(r *http.Request) bool {
 		return false
 	}
 	for name, values := range r.Header { // the Transport says what is wrong with it
-		if !httpguts.ValidHeaderFieldName(name) {
+		if !validField(name, values) {
 			return false
-		}
-		for _, v := range values {
-			if !httpguts.ValidHeaderFieldValue(v) {
-				return false
-			}
 		}
 	}
 	return r.Body == nil || r.Body == http.NoBody || r.ContentLength > 0 && r.ContentLength <= maxBody

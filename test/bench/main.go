@@ -41,6 +41,7 @@ func main() {
 	flag.DurationVar(&o.slice, "slice", time.Second, "`DURATION` of a slice")
 	flag.BoolVar(&o.peers, "peers", false, "measure Debian's mitmproxy, too")
 	flag.StringVar(&o.only, "only", "", "cases whose name contains `TEXT`")
+	flag.IntVar(&o.processors, "processors", 1, "GOMAXPROCS of the proxies: 1 as in their containers, 0 leaves it to Go")
 	out := flag.String("o", "", "`DIR` for the results as markdown and SVG; nothing is written without it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

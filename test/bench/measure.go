@@ -19,7 +19,9 @@ type options struct {
 	rounds int
 	slice  time.Duration
 	peers  bool
-	only   string
+	// processors is for the proxies, see [proxies.Config].
+	processors int
+	only       string
 }
 
 // host is a name that every way finds without DNS.
@@ -115,7 +117,7 @@ func newStage(o options, dir string, undo *[]func() error) (*stage, error) {
 			return nil, err
 		}
 		p, err := proxies.Start(proxies.Config{
-			Bin: o.bin, Dir: own, Alone: alone, UpstreamCA: roots, Hosts: []string{authority},
+			Bin: o.bin, Dir: own, Alone: alone, Processors: o.processors, UpstreamCA: roots, Hosts: []string{authority},
 			Routes: []wire.Route{{
 				Host:    authority,
 				Matches: []wire.Match{{Path: &wire.PathMatch{Prefix: "/v1/"}, Methods: []string{"GET", "POST"}}},

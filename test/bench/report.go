@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 	"time"
 )
@@ -140,8 +141,12 @@ func millis(d time.Duration) string {
 }
 
 func (r *report) conditions() string {
-	return fmt.Sprintf("%s, %s/%s, %d processors; %d rounds of %s, medians.",
-		r.began.UTC().Format("2006-01-02"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), r.rounds, r.slice)
+	own := "as many as Go likes"
+	if r.processors > 0 {
+		own = strconv.Itoa(r.processors)
+	}
+	return fmt.Sprintf("%s, %s/%s, %d processors, %s for each proxy; %d rounds of %s, medians.",
+		r.began.UTC().Format("2006-01-02"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), own, r.rounds, r.slice)
 }
 
 // table writes rows with a function that writes one.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -34,14 +35,17 @@ type Daemon struct {
 	ended chan struct{}
 }
 
-func startDaemon(bin, dir, name string, config any) (*Daemon, error) {
-	d := &Daemon{Name: name, file: filepath.Join(dir, name+".yaml"), log: new(bytes.Buffer), ended: make(chan struct{})}
+func (c Config) startDaemon(name string, config any) (*Daemon, error) {
+	d := &Daemon{Name: name, file: filepath.Join(c.Dir, name+".yaml"), log: new(bytes.Buffer), ended: make(chan struct{})}
 	if _, err := d.configure(config); err != nil {
 		return nil, err
 	}
-	d.cmd = exec.Command(filepath.Join(bin, name), "--config", d.file)
+	d.cmd = exec.Command(filepath.Join(c.Bin, name), "--config", d.file)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	d.cmd.SysProcAttr = endsWithParent()
+	if c.Processors > 0 {
+		d.cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(c.Processors))
+	}
 	if err := d.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -32,6 +32,8 @@ type Config struct {
 	Hosts []string
 	// UpstreamCA is the PEM file of the upstreams' authority.
 	UpstreamCA string
+	// Processors is GOMAXPROCS of the daemons; 0 leaves it to them.
+	Processors int
 	// Alone leaves pipelockd out.
 	Alone bool
 }
@@ -86,7 +88,7 @@ func Start(c Config) (_ *Proxies, err error) {
 			return p, err
 		}
 	}
-	p.Egressd, err = startDaemon(c.Bin, c.Dir, "egressd", p.config)
+	p.Egressd, err = c.startDaemon("egressd", p.config)
 	return p, err
 }
 
@@ -112,7 +114,7 @@ func startPipelockd(c Config, addresses []string, way *wire.Upstream) (*Daemon, 
 	for _, authority := range c.Hosts {
 		config.Allow = append(config.Allow, wire.AllowHost{Host: authority})
 	}
-	return startDaemon(c.Bin, c.Dir, "pipelockd", config)
+	return c.startDaemon("pipelockd", config)
 }
 
 // SetRoutes replaces egressd's routes in its file, whole or not at all, and

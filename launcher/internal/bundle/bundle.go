@@ -47,13 +47,13 @@ type Spec struct {
 	Grants []wire.Grant
 	// Image is the agent's image, "" for the default.
 	Image string
-	// Resume says that the launch goes on in a state directory that is there.
-	Resume bool
 	// Known are values that must not leave: the tokens, and what the operator
 	// lists. Only their fingerprints are written.
 	Known Secrets
 	// Canaries are the planted values of the agent's environment.
 	Canaries map[string]string
+	// Resume says that the launch goes on in a state directory that is there.
+	Resume bool
 }
 
 // Base is the policy that the manifest gives.

@@ -104,19 +104,24 @@ func (r *run) launch(ctx context.Context, l *manifest.Launch, spec *bundle.Spec,
 		return fmt.Errorf("%s was not started: %w", spec.Identity, err)
 	}
 	r.note("%s is up after %.1f s", spec.Identity, time.Since(began).Seconds())
-	err = r.attend(ctx, b, f.headless)
+	return r.takeDown(ctx, b, host.Home.State(spec.Identity), r.attend(ctx, b, f.headless))
+}
+
+// takeDown stops a bottle whose attendance has ended with err, and says what is
+// left of it.
+func (r *run) takeDown(ctx context.Context, b *launch.Bottle, state bottle.State, err error) error {
 	suspended := errors.Is(err, errSuspended)
 	if suspended {
 		err = b.Suspend(ctx)
 	}
 	if serr := b.Stop(ctx); serr != nil {
-		r.note("launcher: %s could not be taken down as a whole, run `launcher cleanup`: %v", spec.Identity, serr)
+		r.note("launcher: %s could not be taken down as a whole, run `launcher cleanup`: %v", state.Identity, serr)
 		err = errors.Join(err, serr)
 	} else {
-		r.note("%s is stopped; its audit log is in %s", spec.Identity, host.Home.State(spec.Identity).Path("audit"))
+		r.note("%s is stopped; its audit log is in %s", state.Identity, state.Path("audit"))
 	}
 	if suspended && err == nil {
-		r.note("It goes on, with what was approved, by: launcher resume %s", spec.Identity)
+		r.note("It goes on, with what was approved, by: launcher resume %s", state.Identity)
 	}
 	return err
 }
