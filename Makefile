@@ -46,7 +46,7 @@ tidy-check: ## go.mod and go.sum of every module say what its code needs
 test: build ## unit tests, then the end-to-end suite (BOTTLE_REQUIRE_DOCKER=1: without Docker it fails instead of being skipped)
 	@go test -timeout 20m -tags $(tags) $(units)
 	@if docker version >/dev/null 2>&1; then $(MAKE) --no-print-directory images; fi
-	@go test -tags $(tags) -count=1 -timeout 15m ./test/...
+	@go test -tags $(tags) -count=1 -timeout 40m ./test/...
 
 bench: build ## benchmarks: small ones by package, then end to end into docs/benchmarks/
 	@go test -tags $(tags) -run '^$$' -bench . -benchmem $(units)
