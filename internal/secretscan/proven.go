@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"math/big"
 )
 
 // proven are rules whose secrets prove themselves by a checksum or by structure.
@@ -196,12 +195,8 @@ func base58Checked(c Candidate, at, n int) Verdict {
 			return No
 		}
 	}
-	value, radix := new(big.Int), big.NewInt(58)
-	for _, ch := range c.Data[at : at+n] {
-		value.Mul(value, radix)
-		value.Add(value, big.NewInt(int64(bytes.IndexByte([]byte(base58Digits), ch))))
-	}
-	raw := value.Bytes()
+	var number [maxBase58]byte
+	raw := fromBase58(&number, c.Data[at:at+n])
 	if len(raw) < 5 {
 		return No
 	}
@@ -213,6 +208,34 @@ func base58Checked(c Candidate, at, n int) Verdict {
 	}
 	return No
 }
+
+// maxBase58 is how many bytes 111 digits make.
+const maxBase58 = 82
+
+// fromBase58 computes the number that up to 111 digits are, without zeros in
+// front.
+func fromBase58(number *[maxBase58]byte, digits []byte) []byte {
+	used := 0
+	for _, ch := range digits {
+		carry := int(base58Value[ch])
+		for i := range used {
+			carry += 58 * int(number[maxBase58-1-i])
+			number[maxBase58-1-i], carry = byte(carry), carry>>8
+		}
+		if carry > 0 && used < maxBase58 {
+			used++
+			number[maxBase58-used] = byte(carry)
+		}
+	}
+	return number[maxBase58-used:]
+}
+
+var base58Value = func() (t [256]byte) {
+	for i := range base58Digits {
+		t[base58Digits[i]] = byte(i)
+	}
+	return t
+}()
 
 // jwt wants the structure of a signed token: two parts that are JSON objects, of
 // which the first names an algorithm, and a signature.
