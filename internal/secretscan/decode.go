@@ -53,11 +53,22 @@ func nextRun(b []byte, i, min int, set *[256]bool) (start, end int) {
 			i = k + 1
 			continue
 		}
-		for end = i + min; end < len(b) && set[b[end]]; end++ {
-		}
-		return i, end
+		return i, runEnd(b, i+min, set)
 	}
 	return -1, -1
+}
+
+// runEnd returns where a run that reaches i ends.
+func runEnd(b []byte, i int, set *[256]bool) int {
+	for ; i+8 <= len(b); i += 8 {
+		if w := b[i : i+8 : i+8]; !(set[w[0]] && set[w[1]] && set[w[2]] && set[w[3]] && set[w[4]] && set[w[5]] && set[w[6]] && set[w[7]]) {
+			break
+		}
+	}
+	for i < len(b) && set[b[i]] {
+		i++
+	}
+	return i
 }
 
 // runs decodes base64, base32 and hexadecimal digits: runs of one alphabet,

@@ -18,6 +18,8 @@ var seedText string
 type seedTable struct {
 	words [1 << 13]uint64
 	ids   [1 << 13]uint16
+	// begin has a bit for the first three letters of each word.
+	begin [1 << 15 / 64]uint64
 }
 
 var seedWords = sync.OnceValue(func() *seedTable {
@@ -32,6 +34,8 @@ var seedWords = sync.OnceValue(func() *seedTable {
 			h = (h + 1) % uint64(len(t.words))
 		}
 		t.words[h], t.ids[h] = key, uint16(i)
+		first := uint64(w[0]&0x1f)<<10 | uint64(w[1]&0x1f)<<5 | uint64(w[2]&0x1f)
+		t.begin[first>>6] |= 1 << (first & 63)
 	}
 	return t
 })
@@ -66,19 +70,20 @@ func (j *job) seeds(v *view) {
 	if !j.all && j.action(SeedPhrase) == Ignore {
 		return
 	}
+	t := seedWords()
 	const stride = minPhrase - 2*maxWord
 	for i := max(0, v.from-Context); i+minPhrase <= len(b); i += stride {
 		start := i
-		for start < len(b) && start < i+maxWord && letter(b[start]) {
+		for start < len(b) && start < i+maxWord && letterSet[b[start]] {
 			start++ // into the gap, so that a whole word comes next
 		}
-		for start < len(b) && start < i+2*maxWord && !letter(b[start]) {
+		for start < len(b) && start < i+2*maxWord && !letterSet[b[start]] {
 			start++
 		}
-		if _, _, ok := wordAt(b, start); !ok {
+		if _, _, ok := t.wordAt(b, start); !ok {
 			continue
 		}
-		from, to, ids := phraseAround(b, start, j.phrase[:0])
+		from, to, ids := t.phraseAround(b, start, j.phrase[:0])
 		j.phrase = ids
 		i = max(i, to-stride)
 		if n := validSeed(ids); n > 0 && j.emit(v, SeedPhrase, "…", from, to) {
@@ -87,50 +92,53 @@ func (j *job) seeds(v *view) {
 	}
 }
 
-func letter(c byte) bool { return lower[c] >= 'a' && lower[c] <= 'z' }
+var letterSet = chars("a-z", "A-Z")
 
 // wordAt reads a word of the list.
-func wordAt(b []byte, i int) (id uint16, end int, ok bool) {
-	var key uint64
-	n := 0
-	for i+n < len(b) && letter(b[i+n]) {
+func (t *seedTable) wordAt(b []byte, i int) (id uint16, end int, ok bool) {
+	if i+3 > len(b) || !letterSet[b[i]] || !letterSet[b[i+1]] || !letterSet[b[i+2]] {
+		return 0, 0, false
+	}
+	key := uint64(b[i]&0x1f)<<10 | uint64(b[i+1]&0x1f)<<5 | uint64(b[i+2]&0x1f)
+	if t.begin[key>>6]&(1<<(key&63)) == 0 {
+		return 0, 0, false
+	}
+	n := 3
+	for i+n < len(b) && letterSet[b[i+n]] {
 		if n == maxWord {
 			return 0, 0, false
 		}
 		key = key<<5 | uint64(b[i+n]&0x1f)
 		n++
 	}
-	if n < 3 {
-		return 0, 0, false
-	}
-	id, ok = seedWords().find(key)
+	id, ok = t.find(key)
 	return id, i + n, ok
 }
 
 // phraseAround returns the row of words of the list that the one at i is in.
-func phraseAround(b []byte, i int, ids []uint16) (from, to int, row []uint16) {
+func (t *seedTable) phraseAround(b []byte, i int, ids []uint16) (from, to int, row []uint16) {
 	from = i
 	for {
 		k := from - 1
-		for k >= 0 && from-k <= maxBlank && !letter(b[k]) {
+		for k >= 0 && from-k <= maxBlank && !letterSet[b[k]] {
 			k--
 		}
 		end := k + 1
-		for k >= 0 && end-k <= maxWord && letter(b[k]) {
+		for k >= 0 && end-k <= maxWord && letterSet[b[k]] {
 			k--
 		}
-		if _, e, ok := wordAt(b, k+1); !ok || e != end || end == from {
+		if _, e, ok := t.wordAt(b, k+1); !ok || e != end || end == from {
 			break
 		}
 		from = k + 1
 	}
 	for at := from; ; {
-		id, end, ok := wordAt(b, at)
+		id, end, ok := t.wordAt(b, at)
 		if !ok {
 			return from, to, ids
 		}
 		ids, to = append(ids, id), end
-		for at = end; at < len(b) && at-end <= maxBlank && !letter(b[at]); at++ {
+		for at = end; at < len(b) && at-end <= maxBlank && !letterSet[b[at]]; at++ {
 		}
 		if at == end || len(ids) > 4*maxSeed {
 			return from, to, ids
