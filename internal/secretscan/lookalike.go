@@ -43,24 +43,33 @@ func (j *job) lookAlikes(v *view) (decided int) {
 }
 
 // nextLookAlike returns the place of the first character from i on that folds,
-// or -1. Text that is ASCII, and bytes that do not lead another of UTF-8, are
-// skipped eight at a time.
+// or -1. Text that is ASCII, and bytes that are no character of UTF-8, are skipped
+// eight at a time.
 func nextLookAlike(b []byte, i int) int {
 	const high = 0x8080808080808080
-	for ; i+9 <= len(b); i += 8 {
+	var t *foldTable
+	for ; i+10 <= len(b); i += 8 {
 		lead := binary.LittleEndian.Uint64(b[i:])
 		if lead&high == 0 {
 			continue
 		}
-		then := binary.LittleEndian.Uint64(b[i+1:])
-		for m := lead & (lead << 1) & then &^ (then << 1) & high; m != 0; m &= m - 1 {
-			if at := i + bits.TrailingZeros64(m)/8; foldsAt(b, at) {
+		second, third := binary.LittleEndian.Uint64(b[i+1:]), binary.LittleEndian.Uint64(b[i+2:])
+		// 11…, followed by 10…, and if it is 111… by another.
+		m := lead & (lead << 1) & second &^ (second << 1) & (^(lead << 2) | third&^(third<<1)) & high
+		if m == 0 {
+			continue
+		}
+		if t == nil {
+			t = folds()
+		}
+		for ; m != 0; m &= m - 1 {
+			if at := i + bits.TrailingZeros64(m)/8; t.foldsAt(b, at) {
 				return at
 			}
 		}
 	}
 	for ; i < len(b); i++ {
-		if b[i] >= utf8.RuneSelf && foldsAt(b, i) {
+		if b[i] >= utf8.RuneSelf && folds().foldsAt(b, i) {
 			return i
 		}
 	}
@@ -68,12 +77,17 @@ func nextLookAlike(b []byte, i int) int {
 }
 
 // foldsAt reports whether the character at a place folds.
-func foldsAt(b []byte, i int) bool {
-	if c := b[i]; c < 0xc2 || c > 0xf3 || c > 0xd1 && c < 0xe1 { // leads of none
-		return false
+func (t *foldTable) foldsAt(b []byte, i int) bool {
+	c := b[i]
+	if c < 0xe0 { // of two bytes, or none
+		if c < 0xc2 || i+1 >= len(b) || b[i+1]&0xc0 != 0x80 {
+			return false
+		}
+		r := rune(c&0x1f)<<6 | rune(b[i+1]&0x3f)
+		return t.low[r>>6]&(1<<(r&63)) != 0 && textAround(b, i)
 	}
 	r, n := utf8.DecodeRune(b[i:])
-	return n > 1 && folds().has(r) && textAround(b, i)
+	return n > 1 && t.has(r) && textAround(b, i)
 }
 
 // textAround tells a letter of a text from a coincidence in a file: what stands

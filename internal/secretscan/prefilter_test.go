@@ -59,3 +59,26 @@ func TestBase58(t *testing.T) {
 		}
 	}
 }
+
+// The next word is found eight bytes at a time as it is byte by byte.
+func TestNextWord(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	b := make([]byte, 2*maxWord)
+	for range 100000 {
+		for i := range b {
+			if b[i] = byte(rng.Uint32()); i > 0 && rng.IntN(3) > 0 && letterSet[b[i-1]] {
+				b[i] = "aAzZmM@[`{"[rng.IntN(10)]
+			}
+		}
+		want := 0
+		for want < maxWord && letterSet[b[want]] {
+			want++
+		}
+		for n := 0; n < maxWord && !letterSet[b[want]] && want < len(b)-1; n++ {
+			want++
+		}
+		if got := nextWord(b); got != want && want < len(b)-1 {
+			t.Fatalf("%q: %d, not %d", b, got, want)
+		}
+	}
+}

@@ -3,6 +3,8 @@ package secretscan
 import (
 	"crypto/sha256"
 	_ "embed"
+	"encoding/binary"
+	"math/bits"
 	"strings"
 	"sync"
 )
@@ -73,13 +75,7 @@ func (j *job) seeds(v *view) {
 	t := seedWords()
 	const stride = minPhrase - 2*maxWord
 	for i := max(0, v.from-Context); i+minPhrase <= len(b); i += stride {
-		start := i
-		for start < len(b) && start < i+maxWord && letterSet[b[start]] {
-			start++ // into the gap, so that a whole word comes next
-		}
-		for start < len(b) && start < i+2*maxWord && !letterSet[b[start]] {
-			start++
-		}
+		start := i + nextWord(b[i:])
 		if _, _, ok := t.wordAt(b, start); !ok {
 			continue
 		}
@@ -94,13 +90,29 @@ func (j *job) seeds(v *view) {
 
 var letterSet = chars("a-z", "A-Z")
 
+// nextWord returns where the first whole word begins after the one that b begins
+// within: behind up to maxWord letters and as many bytes that are none.
+func nextWord(b []byte) int {
+	is := letterBits(binary.LittleEndian.Uint64(b)) | letterBits(binary.LittleEndian.Uint64(b[8:]))<<8
+	rest := min(bits.TrailingZeros64(^is), maxWord) // into the gap, so that a whole word comes next
+	return rest + min(bits.TrailingZeros64(is>>rest), maxWord)
+}
+
+// letterBits has a bit for each byte that is a letter.
+func letterBits(w uint64) uint64 {
+	const each = 0x0101010101010101
+	low := w&(0x7f*each) | 0x20*each
+	is := (low + (0x80-'a')*each) &^ (low + (0x80-'z'-1)*each) &^ w & (0x80 * each)
+	return is >> 7 * 0x0102040810204080 >> 56
+}
+
 // wordAt reads a word of the list.
 func (t *seedTable) wordAt(b []byte, i int) (id uint16, end int, ok bool) {
-	if i+3 > len(b) || !letterSet[b[i]] || !letterSet[b[i+1]] || !letterSet[b[i+2]] {
+	if i+3 > len(b) {
 		return 0, 0, false
 	}
 	key := uint64(b[i]&0x1f)<<10 | uint64(b[i+1]&0x1f)<<5 | uint64(b[i+2]&0x1f)
-	if t.begin[key>>6]&(1<<(key&63)) == 0 {
+	if t.begin[key>>6]&(1<<(key&63)) == 0 || !letterSet[b[i]] || !letterSet[b[i+1]] || !letterSet[b[i+2]] {
 		return 0, 0, false
 	}
 	n := 3
@@ -180,8 +192,8 @@ func seedChecks(ids []uint16) bool {
 			}
 		}
 	}
-	bits := len(ids) / 3
-	entropy := data[:4*bits]
+	sumBits := len(ids) / 3
+	entropy := data[:4*sumBits]
 	sum := sha256.Sum256(entropy)
-	return data[4*bits]>>(8-bits) == sum[0]>>(8-bits)
+	return data[4*sumBits]>>(8-sumBits) == sum[0]>>(8-sumBits)
 }

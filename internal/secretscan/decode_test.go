@@ -1,0 +1,52 @@
+package secretscan
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// Runs of smaller alphabets are found as by looking at every byte.
+func TestSubRuns(t *testing.T) {
+	defer func(old []subAlphabet) { subs = old }(subs)
+	subs = append([]subAlphabet(nil), subs...)
+	var got map[string]bool
+	for n := range subs {
+		subs[n].decode = func(_ *job, v *view, start, end int) int {
+			got[fmt.Sprint(n, start, end)] = true
+			return len(v.b)
+		}
+	}
+	rng := rand.New(rand.NewPCG(7, 8))
+	digits := []string{"0189", "abcdef", "234567", "ghxyz", "GHXYZ", "ABCDEF", "+/_-"}
+	for range 20000 {
+		var b []byte
+		for len(b) < 200 {
+			from := rng.IntN(len(digits))
+			for range rng.IntN(60) {
+				d := digits[(from+rng.IntN(2))%len(digits)]
+				b = append(b, d[rng.IntN(len(d))])
+			}
+		}
+		got = map[string]bool{}
+		(&job{}).subRuns(&view{b: b}, 0, len(b))
+		want := 0
+		for n, sub := range subs {
+			for i := 0; i < len(b); {
+				end := i
+				for end < len(b) && sub.set[b[end]] {
+					end++
+				}
+				if end-i >= minSub {
+					if want++; !got[fmt.Sprint(n, i, end)] {
+						t.Fatalf("%s: the run of alphabet %d from %d to %d is missed", b, n, i, end)
+					}
+				}
+				i = end + 1
+			}
+		}
+		if want != len(got) {
+			t.Fatalf("%s: %d runs, not %d", b, len(got), want)
+		}
+	}
+}
