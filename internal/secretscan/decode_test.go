@@ -1,6 +1,8 @@
 package secretscan
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -47,6 +49,40 @@ func TestSubRuns(t *testing.T) {
 		}
 		if want != len(got) {
 			t.Fatalf("%s: %d runs, not %d", b, len(got), want)
+		}
+	}
+}
+
+func TestAppendBase64(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	for n := range 300 {
+		want := make([]byte, n)
+		for i := range want {
+			want[i] = byte(rng.Uint32())
+		}
+		for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			if got := appendBase64(nil, []byte(e.EncodeToString(want))); !bytes.Equal(got, want) {
+				t.Fatalf("%d bytes: %x, not %x", n, got, want)
+			}
+		}
+	}
+}
+
+func TestFindZlib(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	for range 200000 {
+		b := make([]byte, rng.IntN(40))
+		for i := range b {
+			b[i] = "x^\x01\x9c\xda\x78wy\x00\xff\x79a"[rng.IntN(12)]
+		}
+		want := -1
+		for i := 0; i+1 < len(b) && want < 0; i++ {
+			if b[i] == 'x' && bytes.IndexByte([]byte("^\x01\x9c\xda"), b[i+1]) >= 0 {
+				want = i
+			}
+		}
+		if got := findZlib(b); got != want {
+			t.Fatalf("%q: %d, not %d", b, got, want)
 		}
 	}
 }

@@ -2,7 +2,9 @@ package secretscan
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
+	"math/bits"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/flate"
@@ -88,18 +90,32 @@ var packings = []packing{
 }
 
 // findZlib finds the two bytes with which zlib begins: deflate with a window, and
-// a check.
+// a check. The first is a common letter, so both are looked at, eight places at a
+// time: the second is '^', or none that text has.
 func findZlib(b []byte) int {
-	for i := 0; ; i++ {
-		k := bytes.IndexByte(b[i:], 0x78)
-		if k < 0 || i+k+2 > len(b) {
-			return -1
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+9 <= len(b); i += 8 {
+		first := binary.LittleEndian.Uint64(b[i:]) ^ 0x78*each
+		second := binary.LittleEndian.Uint64(b[i+1:])
+		caret := second ^ 0x5e*each
+		m := (first - each) &^ first & (second | ^(second<<1)&^(second<<2) | (caret-each)&^caret) & high
+		for ; m != 0; m &= m - 1 {
+			if at := i + bits.TrailingZeros64(m)/8; zlibAt(b, at) {
+				return at
+			}
 		}
-		i += k
-		if i+1 < len(b) && (b[i+1] == 0x01 || b[i+1] == 0x5e || b[i+1] == 0x9c || b[i+1] == 0xda) {
+	}
+	for ; i+1 < len(b); i++ {
+		if zlibAt(b, i) {
 			return i
 		}
 	}
+	return -1
+}
+
+func zlibAt(b []byte, i int) bool {
+	return b[i] == 0x78 && (b[i+1] == 0x01 || b[i+1] == 0x5e || b[i+1] == 0x9c || b[i+1] == 0xda)
 }
 
 // plausibleBrotli reads the head of a brotli stream (RFC 7932, 9.1 and 9.2), which
