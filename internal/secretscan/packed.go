@@ -13,12 +13,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Bounds of decompression: how much may come out at all, and how many times what
-// went in once it is more than a little.
+// Bounds of decompression: how much may come out of a stream at all, how many
+// times what went in once it is more than a little, and what it takes to look
+// whether something is compressed, in bytes of work.
 const (
 	maxUnpacked  = 256 << 20
-	freeUnpacked = 16 << 20
-	maxRatio     = 200
+	freeUnpacked = 8 << 20
+	maxRatio     = 100
+	openWork     = 512
 	// maxZstdWindow is what RFC 9659 asks of senders.
 	maxZstdWindow = 8 << 20
 	// maxBare bounds what is tried as a compressed stream that has no mark.
@@ -148,6 +150,12 @@ func plausibleBrotli(b []byte) bool {
 // unpack decompresses what begins at i, as far as that goes, and judges it. It
 // returns how much of the view that took.
 func (j *job) unpack(v *view, name string, i int) (used int) {
+	look := min(openWork, len(v.b)-i)
+	j.steps += look
+	if j.work += look; j.work > j.limit {
+		j.emit(v, TooDeep, "…", i, len(v.b))
+		return len(v.b) - i
+	}
 	d := &j.scratch[v.depth].inflater
 	src := &d.src
 	src.Reset(v.b[i:])
@@ -162,7 +170,8 @@ func (j *job) unpack(v *view, name string, i int) (used int) {
 		n, err := io.ReadFull(r, s.out[kept:piece+overlap])
 		total += n
 		in := len(v.b) - i - src.Len()
-		if total > maxUnpacked || total > freeUnpacked && total/maxRatio > in {
+		j.unpacked += n
+		if total > maxUnpacked || total > freeUnpacked && total/maxRatio > in || j.unpacked > j.mayUnpack {
 			j.emit(v, TooDeep, "…", i, len(v.b))
 			return in
 		}

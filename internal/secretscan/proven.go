@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 )
 
@@ -209,25 +210,34 @@ func base58Checked(c Candidate, at, n int) Verdict {
 	return No
 }
 
-// maxBase58 is how many bytes 111 digits make.
-const maxBase58 = 82
+// maxBase58 is how many bytes 111 digits make, in words of four.
+const maxBase58 = 84
 
-// fromBase58 computes the number that up to 111 digits are, without zeros in
-// front.
+// fromBase58 computes the number that up to 111 digits are, five of them at a time,
+// without zeros in front.
 func fromBase58(number *[maxBase58]byte, digits []byte) []byte {
+	var words [maxBase58 / 4]uint32
 	used := 0
-	for _, ch := range digits {
-		carry := int(base58Value[ch])
-		for i := range used {
-			carry += 58 * int(number[maxBase58-1-i])
-			number[maxBase58-1-i], carry = byte(carry), carry>>8
+	for len(digits) > 0 {
+		carry, radix := uint64(0), uint64(1)
+		n := min(5, len(digits))
+		for _, ch := range digits[:n] {
+			carry, radix = carry*58+uint64(base58Value[ch]), radix*58
 		}
-		if carry > 0 && used < maxBase58 {
+		digits = digits[n:]
+		for i := range words[:used] {
+			carry += radix * uint64(words[i])
+			words[i], carry = uint32(carry), carry>>32
+		}
+		if carry > 0 && used < len(words) {
+			words[used] = uint32(carry)
 			used++
-			number[maxBase58-used] = byte(carry)
 		}
 	}
-	return number[maxBase58-used:]
+	for i, w := range words {
+		binary.BigEndian.PutUint32(number[maxBase58-4-4*i:], w)
+	}
+	return bytes.TrimLeft(number[:], "\x00")
 }
 
 var base58Value = func() (t [256]byte) {

@@ -81,6 +81,7 @@ func (j *job) seeds(v *view) {
 		}
 		from, to, ids := t.phraseAround(b, start, j.phrase[:0])
 		j.phrase = ids
+		j.steps += len(ids)
 		i = max(i, to-stride)
 		if n := validSeed(ids); n > 0 && j.emit(v, SeedPhrase, "…", from, to) {
 			return
@@ -127,10 +128,11 @@ func (t *seedTable) wordAt(b []byte, i int) (id uint16, end int, ok bool) {
 	return id, i + n, ok
 }
 
-// phraseAround returns the row of words of the list that the one at i is in.
+// phraseAround returns the row of words of the list that the one at i is in: from
+// as many words in front of it as a phrase has, and four times as many in all.
 func (t *seedTable) phraseAround(b []byte, i int, ids []uint16) (from, to int, row []uint16) {
 	from = i
-	for {
+	for range maxSeed {
 		k := from - 1
 		for k >= 0 && from-k <= maxBlank && !letterSet[b[k]] {
 			k--
@@ -185,12 +187,16 @@ func seedChecks(ids []uint16) bool {
 		return false
 	}
 	var data [33]byte
-	for i, id := range ids {
-		for k := range 11 {
-			if id>>(10-k)&1 == 1 {
-				data[(11*i+k)/8] |= 0x80 >> ((11*i + k) % 8)
-			}
+	var acc uint64
+	at, held := 0, 0
+	for _, id := range ids {
+		for acc, held = acc<<11|uint64(id), held+11; held >= 8; at++ {
+			held -= 8
+			data[at] = byte(acc >> held)
 		}
+	}
+	if held > 0 {
+		data[at] = byte(acc << (8 - held))
 	}
 	sumBits := len(ids) / 3
 	entropy := data[:4*sumBits]

@@ -1,6 +1,9 @@
 package secretscan
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // minBytes is how many bytes, written one by one, are taken for an encoding.
 const minBytes = 12
@@ -197,7 +200,9 @@ func (j *job) wide(v *view) (decided int) {
 		i += k
 		start, step := wideAt(b, i)
 		if step == 0 {
-			i++
+			for i++; i+8 < len(b) && binary.LittleEndian.Uint64(b[i:]) == 0; {
+				i += 4 // there is no letter near
+			}
 			continue
 		}
 		s := &j.scratch[v.depth+1]
