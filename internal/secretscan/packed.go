@@ -21,6 +21,11 @@ const (
 	freeUnpacked = 8 << 20
 	maxRatio     = 100
 	openWork     = 512
+	// unpackedWork is the work for each byte that is put out, which has encodings
+	// of its own.
+	unpackedWork = 5
+	// repeated is the part that counts of what is unpacked once more.
+	repeated = 16
 	// maxZstdWindow is what RFC 9659 asks of senders.
 	maxZstdWindow = 8 << 20
 	// maxBare bounds what is tried as a compressed stream that has no mark.
@@ -152,6 +157,9 @@ func plausibleBrotli(b []byte) bool {
 func (j *job) unpack(v *view, name string, i int) (used int) {
 	look := min(openWork, len(v.b)-i)
 	j.steps += look
+	if name == "deflate" || name == "br" {
+		look = 0 // once for each view, which was paid for
+	}
 	if j.work += look; j.work > j.limit {
 		j.emit(v, TooDeep, "…", i, len(v.b))
 		return len(v.b) - i
@@ -164,13 +172,15 @@ func (j *job) unpack(v *view, name string, i int) (used int) {
 		return 0
 	}
 	s := &j.scratch[v.depth+1]
-	total, kept := 0, 0
+	total, kept, again := 0, 0, j.before(v, i)
 	for {
 		s.out = grow(s.out, piece+overlap)
 		n, err := io.ReadFull(r, s.out[kept:piece+overlap])
 		total += n
 		in := len(v.b) - i - src.Len()
-		j.unpacked += n
+		if j.unpacked += n; again {
+			j.unpacked -= n - n/repeated
+		}
 		if total > maxUnpacked || total > freeUnpacked && total/maxRatio > in || j.unpacked > j.mayUnpack {
 			j.emit(v, TooDeep, "…", i, len(v.b))
 			return in
@@ -178,7 +188,7 @@ func (j *job) unpack(v *view, name string, i int) (used int) {
 		if n > 0 {
 			c := j.child(v, name, s.out[:kept+n], i, i+in)
 			c.final = true
-			j.limit += n // it is paid for by the ratio above
+			j.limit += unpackedWork * n // it is bounded by the ratio above
 			if j.nested(c); j.found {
 				return in
 			}
@@ -188,6 +198,15 @@ func (j *job) unpack(v *view, name string, i int) (used int) {
 		}
 		kept = copy(s.out, s.out[piece:piece+overlap])
 	}
+}
+
+// before reports whether a place in a view stands in what was judged already: what
+// begins there is unpacked once more, because more of it has come.
+func (j *job) before(v *view, at int) bool {
+	for ; v.parent != nil; v = v.parent {
+		at, _ = v.outer(at, at)
+	}
+	return at < v.from
 }
 
 func grow(b []byte, n int) []byte {

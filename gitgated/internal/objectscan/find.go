@@ -3,6 +3,7 @@ package objectscan
 import (
 	"bytes"
 	"io"
+	"slices"
 
 	"github.com/bottlesuite/bottle/internal/secretscan"
 )
@@ -18,13 +19,19 @@ type hit struct {
 	at           int
 }
 
-// find returns the first secrets in data, plain or encoded.
+// find returns the first secrets in data, plain or encoded. One that several rules
+// know is named by the first of them, so that one approval is enough for it.
 func find(data []byte) []hit {
 	var hits []hit
+	var kept []secretscan.Finding
 	for _, f := range secretscan.ForGit().FindAll(data) {
 		if len(hits) == maxPerObject {
 			break
 		}
+		if slices.ContainsFunc(kept, func(k secretscan.Finding) bool { return f.Offset == k.Offset }) {
+			continue
+		}
+		kept = append(kept, f)
 		hits = append(hits, hit{f.Rule, f.Masked, f.Offset})
 	}
 	return hits
