@@ -3,8 +3,10 @@ package secretscan
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -83,6 +85,43 @@ func TestFindZlib(t *testing.T) {
 		}
 		if got := findZlib(b); got != want {
 			t.Fatalf("%q: %d, not %d", b, got, want)
+		}
+	}
+}
+
+// A secret in binary data is found: as it stands, and in base64 of any length, at
+// each phase, which is not left to chance.
+func TestSecretsInBinaryData(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	random := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(rng.Uint32())
+		}
+		return b
+	}
+	token := "gh" + "p_" + r36
+	heads := map[string]string{"png": "\x89PNG\r\n\x1a\n", "jpeg": "\xff\xd8\xff\xe0", "pdf": "%PDF-1.7\n", "zip": "PK\x03\x04", "noise": ""}
+	spellings := map[string]string{
+		"plain": token, "percent": strings.ReplaceAll(token, "_", "%5F"), "escapes": strings.ReplaceAll(token, "g", `\u0067`),
+		"base64": " " + base64.StdEncoding.EncodeToString([]byte(token)) + " ", "hex": " " + hex.EncodeToString([]byte(token)) + " ",
+		"look-alikes": " this is the key: " + strings.ReplaceAll(token, "a", "а") + " end of it, ",
+	}
+	for kind, head := range heads {
+		for name, text := range spellings {
+			for _, size := range []int{100, 3000, 70 << 10, 300 << 10} {
+				for phase := range 3 {
+					data := append([]byte(head), random(size+phase)...)
+					data = append(append(append(data, "\n"...), text...), "\n"...)
+					data = append(data, random(size)...)
+					if _, found := Default.Find(data); !found {
+						t.Errorf("%s, %s behind %d bytes: missed", kind, name, size)
+					}
+					if _, found := Default.Find([]byte(`{"data":"` + base64.StdEncoding.EncodeToString(data) + `"}`)); !found {
+						t.Errorf("%s in base64, %s behind %d bytes, phase %d: missed", kind, name, size, phase)
+					}
+				}
+			}
 		}
 	}
 }
