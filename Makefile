@@ -34,7 +34,7 @@ check: tidy-check .cache/staticcheck ## formatting, tidiness, vet, staticcheck, 
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted, run 'make fmt':" $$unformatted; exit 1; }
 	go vet -tags $(tags) work
 	.cache/staticcheck -tags $(tags) work
-	@go test -race -tags $(tags) $(units)
+	@go test -race -timeout 30m -tags $(tags) $(units)
 
 tidy-check: ## go.mod and go.sum of every module say what its code needs
 	@for m in $(modules); do GOWORK=off go -C $$m mod tidy -diff || { echo "untidy: run 'go mod tidy' in $$m"; exit 1; }; done
@@ -44,9 +44,9 @@ tidy-check: ## go.mod and go.sum of every module say what its code needs
 	@touch $@
 
 test: build ## unit tests, then the end-to-end suite (BOTTLE_REQUIRE_DOCKER=1: without Docker it fails instead of being skipped)
-	@go test -tags $(tags) $(units)
+	@go test -timeout 20m -tags $(tags) $(units)
 	@if docker version >/dev/null 2>&1; then $(MAKE) --no-print-directory images; fi
-	@go test -tags $(tags) -count=1 -timeout 15m ./test/...
+	@go test -tags $(tags) -count=1 -timeout 40m ./test/...
 
 bench: build ## benchmarks: small ones by package, then end to end into docs/benchmarks/
 	@go test -tags $(tags) -run '^$$' -bench . -benchmem $(units)

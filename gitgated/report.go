@@ -159,6 +159,9 @@ func (r *report) findings(remote string, all []objectscan.Finding) {
 	r.say("Remove it from every commit of the push (git commit --amend, git rebase -i), not only from the last one;")
 	r.say("a real secret that was in a file should be considered known and be replaced. If it is none, ask the operator:")
 	for _, f := range all {
+		if f.Last {
+			continue // cannot be approved
+		}
 		ask := wire.Ask{Tool: "gitleaks-allow", Arguments: map[string]any{
 			"remote": remote, "object": f.Object, "rule": f.Rule, "path": f.Path, "commit": f.Commit, "justification": "",
 		}}

@@ -10,29 +10,30 @@ import (
 
 // This file is the only one that knows the scanner.
 
-// maxPerObject bounds how many findings one object is reported with.
-const maxPerObject = 5
+// maxHits bounds how many secrets are looked for in one piece.
+const maxHits = 1000
 
-// hit is a secret at an offset.
+// hit is a secret between two offsets.
 type hit struct {
 	rule, masked string
-	at           int
+	at, end      int
+	// last says that the search ended with it.
+	last bool
 }
 
-// find returns the first secrets in data, plain or encoded. One that several rules
-// know is named by the first of them, so that one approval is enough for it.
+// find returns the secrets in data, plain or encoded. What several rules see in
+// one place is one secret, under the name of the first of them: whoever is asked
+// about it decides once.
 func find(data []byte) []hit {
 	var hits []hit
-	var kept []secretscan.Finding
 	for _, f := range secretscan.ForGit().FindAll(data) {
-		if len(hits) == maxPerObject {
-			break
-		}
-		if slices.ContainsFunc(kept, func(k secretscan.Finding) bool { return f.Offset == k.Offset }) {
+		if slices.ContainsFunc(hits, func(h hit) bool { return h.at == f.Offset || h.end == f.End }) {
 			continue
 		}
-		kept = append(kept, f)
-		hits = append(hits, hit{f.Rule, f.Masked, f.Offset})
+		hits = append(hits, hit{f.Rule, f.Masked, f.Offset, f.End, len(hits) == maxHits-1})
+		if len(hits) == maxHits {
+			break
+		}
 	}
 	return hits
 }
@@ -48,7 +49,7 @@ func findInStream(base Finding, in io.Reader) ([]Finding, error) {
 		w.Write(buf[:n])
 		lines.write(buf[:n])
 		if _, found := w.Clean(err == io.EOF); found != nil {
-			base.Rule, base.Masked, base.Line = found.Rule, found.Masked, lines.at(found.Offset)
+			base.Rule, base.Masked, base.Line, base.Last = found.Rule, found.Masked, lines.at(found.Offset), true
 			return []Finding{base}, nil
 		}
 		if err == io.EOF {
@@ -83,7 +84,7 @@ func placed(base Finding, data []byte, hits []hit) []Finding {
 	var out []Finding
 	for _, h := range hits {
 		f := base
-		f.Rule, f.Masked = h.rule, h.masked
+		f.Rule, f.Masked, f.Last = h.rule, h.masked, h.last
 		f.Line = 1 + bytes.Count(data[:min(h.at, len(data))], []byte("\n"))
 		out = append(out, f)
 	}
@@ -96,7 +97,7 @@ func named(base Finding, hits []hit) []Finding {
 	var out []Finding
 	for _, h := range hits {
 		f := base
-		f.Rule, f.Masked = h.rule, h.masked
+		f.Rule, f.Masked, f.Last = h.rule, h.masked, h.last
 		out = append(out, f)
 	}
 	return out

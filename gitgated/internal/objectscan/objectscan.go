@@ -39,6 +39,9 @@ type Finding struct {
 	Line   int
 	// Masked is the public beginning of the secret.
 	Masked string
+	// Last says that the search of the object ended there. It cannot be
+	// approved: that would clear what nobody has looked at.
+	Last bool
 }
 
 // Rules of what cannot be read, and so not be cleared.
@@ -208,15 +211,15 @@ func (s *Scan) worker(ctx context.Context, batches <-chan []entry) error {
 	return cmd.Wait()
 }
 
+// maxPerObject bounds how many findings one object is reported with.
+const maxPerObject = 5
+
 // report adds findings of one object, unless they were approved.
 func (s *Scan) report(all ...Finding) error {
+	all = slices.DeleteFunc(all, func(f Finding) bool { return s.Allowed != nil && !f.Last && s.Allowed(f.Object, f.Rule) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range all {
-		if s.Allowed == nil || !s.Allowed(f.Object, f.Rule) {
-			s.findings = append(s.findings, f)
-		}
-	}
+	s.findings = append(s.findings, all[:min(len(all), maxPerObject)]...)
 	if len(s.findings) >= s.MaxFindings {
 		return errEnough
 	}
