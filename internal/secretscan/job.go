@@ -212,13 +212,16 @@ func (j *job) emit(v *view, rule, masked string, from, to int) (stop bool) {
 		}
 	}
 	switch {
-	case len(j.list) < maxFindings || action == Redact && len(j.list) < maxRedacted:
+	case len(j.list) < maxFindings || (j.all || action == Redact) && len(j.list) < maxRedacted:
 		j.list = append(j.list, f)
 		return false
 	case action == Warn && !j.all:
 		return false // it was said often enough
 	}
-	f.Rule = TooDeep // of no meaning to a list, which is full
+	f.Rule = TooDeep // a list that is full says so by its last finding
+	if j.all {
+		j.list = append(j.list, f)
+	}
 	j.found, j.first = true, f
 	return true
 }
