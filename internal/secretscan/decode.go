@@ -1,5 +1,11 @@
 package secretscan
 
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+)
+
 // decode takes off every encoding that is found in a view and judges what comes
 // out. It returns the position before which all that is decided: what hangs on
 // bytes behind the view is not.
@@ -28,9 +34,6 @@ func init() {
 const (
 	// minRun is the shortest run of letters and digits that is decoded.
 	minRun = 16
-	// minHex is the shortest run of hexadecimal digits, minBase32 that of base32.
-	minHex    = 24
-	minBase32 = 24
 	// allPhases bounds the runs that are decoded from each of their first bytes
 	// on, because letters in front may have shifted them.
 	allPhases = 4 << 10
@@ -53,11 +56,22 @@ func nextRun(b []byte, i, min int, set *[256]bool) (start, end int) {
 			i = k + 1
 			continue
 		}
-		for end = i + min; end < len(b) && set[b[end]]; end++ {
-		}
-		return i, end
+		return i, runEnd(b, i+min, set)
 	}
 	return -1, -1
+}
+
+// runEnd returns where a run that reaches i ends.
+func runEnd(b []byte, i int, set *[256]bool) int {
+	for ; i+8 <= len(b); i += 8 {
+		if w := b[i : i+8 : i+8]; !(set[w[0]] && set[w[1]] && set[w[2]] && set[w[3]] && set[w[4]] && set[w[5]] && set[w[6]] && set[w[7]]) {
+			break
+		}
+	}
+	for i < len(b) && set[b[i]] {
+		i++
+	}
+	return i
 }
 
 // runs decodes base64, base32 and hexadecimal digits: runs of one alphabet,
@@ -93,33 +107,67 @@ func (j *job) runs(v *view) (decided int) {
 
 // oneRun decodes a run in every alphabet that it can be of.
 func (j *job) oneRun(v *view, start, end int) (decided int) {
-	decided = min(j.base64(v, start, end), j.subRuns(v, start, end, minHex, (*[256]bool)(hexSet), (*job).hex))
+	decided = j.base64(v, start, end)
 	if j.found {
 		return decided
 	}
-	for _, set := range []*set{base32Set, lowBase32Set} {
-		decided = min(decided, j.subRuns(v, start, end, minBase32, (*[256]bool)(set), (*job).base32))
-		if j.found {
-			return decided
+	return min(decided, j.subRuns(v, start, end))
+}
+
+// minSub is the shortest run of a smaller alphabet that is decoded, of hexadecimal
+// digits or of base32.
+const minSub = 24
+
+// subAlphabet is one whose runs are looked for within a run.
+type subAlphabet struct {
+	set    *set
+	decode func(*job, *view, int, int) int
+}
+
+// subs are by their bit in subSet.
+var subs = []subAlphabet{
+	{hexSet, (*job).hex}, {base32Set, (*job).base32}, {lowBase32Set, (*job).base32},
+}
+
+var subSet = func() (t [256]uint8) {
+	for n, set := range []*set{hexSet, base32Set, lowBase32Set} {
+		for c := range t {
+			if set[c] {
+				t[c] |= 1 << n
+			}
+		}
+	}
+	return t
+}()
+
+// subRuns decodes the runs of smaller alphabets within a run. Four bytes in every
+// few tell that there is none.
+func (j *job) subRuns(v *view, start, end int) (decided int) {
+	decided = len(v.b)
+	done := [3]int{start, start, start}
+	for k := start + minSub - 1; k < end; k += minSub - 3 {
+		w := v.b[k-3 : k+1 : k+1]
+		m := subSet[w[0]] & subSet[w[1]] & subSet[w[2]] & subSet[w[3]]
+		for ; m != 0; m &= m - 1 {
+			n := bits.TrailingZeros8(m)
+			if done[n] > k {
+				continue
+			}
+			sub := &subs[n]
+			s, e := k, runEnd(v.b[:end], k, (*[256]bool)(sub.set))
+			for s > done[n] && sub.set[v.b[s-1]] {
+				s--
+			}
+			done[n] = e
+			if e-s < minSub {
+				continue
+			}
+			if decided = min(decided, sub.decode(j, v, s, e)); j.found {
+				return decided
+			}
 		}
 	}
 	return decided
-}
-
-// subRuns calls a decoder for the runs of its alphabet within a run.
-func (j *job) subRuns(v *view, start, end, least int, set *[256]bool, decoder func(*job, *view, int, int) int) (decided int) {
-	decided = len(v.b)
-	for i := start; ; {
-		s, e := nextRun(v.b[:end], i, least, set)
-		if s < 0 {
-			return decided
-		}
-		decided = min(decided, decoder(j, v, s, e))
-		if j.found {
-			return decided
-		}
-		i = e
-	}
 }
 
 // base64 decodes a run of base64 or base64url. A short one is decoded from each
@@ -188,6 +236,17 @@ var base64Value = func() (t [256]uint32) {
 
 // appendBase64 decodes a run, which holds nothing but digits.
 func appendBase64(dst, src []byte) []byte {
+	dst = slices.Grow(dst, len(src)/4*3+8)
+	n := len(dst)
+	out := dst[:cap(dst)]
+	for len(src) >= 8 && n+8 <= len(out) { // six bytes of eight, and two that are overwritten
+		w := src[:8:8]
+		high := base64Value[w[0]]<<18 | base64Value[w[1]]<<12 | base64Value[w[2]]<<6 | base64Value[w[3]]
+		low := base64Value[w[4]]<<18 | base64Value[w[5]]<<12 | base64Value[w[6]]<<6 | base64Value[w[7]]
+		binary.BigEndian.PutUint64(out[n:], uint64(high)<<40|uint64(low)<<16)
+		src, n = src[8:], n+6
+	}
+	dst = out[:n]
 	for len(src) >= 4 {
 		n := base64Value[src[0]]<<18 | base64Value[src[1]]<<12 | base64Value[src[2]]<<6 | base64Value[src[3]]
 		dst = append(dst, byte(n>>16), byte(n>>8), byte(n))

@@ -52,12 +52,15 @@ type escapeFinder struct {
 
 const escapeMarks = `%\&`
 
+// escapeSeconds are what can stand behind each of the marks.
+var escapeSeconds = [...]*set{hexSet, chars("x", "u", "U", "0-3", `\`), chars("#", "a-z", "A-Z")}
+
 // next returns the first escape at or after i, or -1.
 func (e *escapeFinder) next(i int) int {
 	first := -1
 	for n := range e.at {
 		if e.at[n] >= 0 && e.at[n] < i || e.at[n] == 0 {
-			e.at[n] = e.find(escapeMarks[n], i)
+			e.at[n] = e.find(escapeMarks[n], escapeSeconds[n], i)
 		}
 		if e.at[n] >= i && (first < 0 || e.at[n] < first) {
 			first = e.at[n]
@@ -66,13 +69,17 @@ func (e *escapeFinder) next(i int) int {
 	return first
 }
 
-func (e *escapeFinder) find(mark byte, i int) int {
+func (e *escapeFinder) find(mark byte, second *set, i int) int {
 	for i < len(e.b) {
 		k := bytes.IndexByte(e.b[i:], mark)
 		if k < 0 {
 			return -1
 		}
 		i += k
+		if i+1 < len(e.b) && !second[e.b[i+1]] {
+			i++
+			continue
+		}
 		if hidesByte(e.b[i:]) {
 			return i
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // Whatever is nested in what, decoding ends within its bounds, and says the same
-// of a buffer twice; a window says what the whole buffer does, or holds its bytes.
+// of a buffer twice, within its share of work; a window says what the whole buffer does, or holds its bytes.
 func FuzzDecode(f *testing.F) {
 	token := "gh" + "p_" + r36
 	for _, s := range []string{
@@ -17,6 +17,9 @@ func FuzzDecode(f *testing.F) {
 	} {
 		f.Add([]byte(s), uint16(9))
 	}
+	for _, b := range costly(600) {
+		f.Add(b, uint16(90))
+	}
 	k := NewKey(bytes.Repeat([]byte{1}, 32))
 	print, err := k.Fingerprint("x", KnownSecret, []byte("correct-Horse7battery.staple"))
 	if err != nil {
@@ -24,6 +27,8 @@ func FuzzDecode(f *testing.F) {
 	}
 	s := Default.WithKnown(NewKnown(k, []Fingerprint{print}))
 	f.Fuzz(func(t *testing.T, data []byte, cut uint16) {
+		bounded(t, s, "the input", data, false)
+		bounded(t, s, "the input", data, true)
 		first, found := s.Find(data)
 		again, foundAgain := s.Find(data)
 		if first != again || found != foundAgain {

@@ -25,6 +25,13 @@ const (
 	freeWork  = 256 << 10
 )
 
+// Bounds of what is found in one buffer: of what is listed, and of what is
+// overwritten.
+const (
+	maxFindings = 256
+	maxRedacted = 4096
+)
+
 // TooDeep is the rule of a finding that is no secret: decoding came to its
 // bounds, so that what was scanned cannot be cleared.
 const TooDeep = "undecodable"
@@ -42,9 +49,13 @@ type job struct {
 	list  []Finding
 
 	work, limit int
-	views       [2*MaxDepth + 2]view
-	scratch     [2*MaxDepth + 2]scratch
-	phrase      []uint16
+	// unpacked is what decompressors put out of the stream so far, mayUnpack what
+	// they may.
+	unpacked, mayUnpack int
+	steps               int // all that was done beyond looking at each byte once
+	views               [2*MaxDepth + 2]view
+	scratch             [2*MaxDepth + 2]scratch
+	phrase              []uint16
 }
 
 // scratch are the buffers of one depth.
@@ -84,7 +95,8 @@ func (s *Scanner) job(b []byte, from int, final bool) *job {
 	j := s.jobs.Get().(*job)
 	j.s, j.policy, j.seen, j.all = s, nil, nil, false
 	j.found, j.first, j.list = false, Finding{}, j.list[:0]
-	j.work, j.limit = 0, freeWork+workRatio*(len(b)-from)
+	j.work, j.limit, j.steps = 0, freeWork+workRatio*(len(b)-from), 0
+	j.unpacked, j.mayUnpack = 0, freeUnpacked+maxRatio*len(b)
 	j.views[0] = view{b: b, from: from, final: final, runStart: -1}
 	return j
 }
@@ -132,6 +144,7 @@ func (j *job) child(parent *view, name string, b []byte, base, baseEnd int) *vie
 
 // nested judges a child and returns how far its parent is decided by it.
 func (j *job) nested(v *view) (decided int) {
+	j.steps += len(v.b)
 	if j.work += len(v.b); j.work > j.limit {
 		j.emit(v.parent, TooDeep, "…", v.base, v.baseEnd)
 		return len(v.parent.b)
@@ -198,6 +211,17 @@ func (j *job) emit(v *view, rule, masked string, from, to int) (stop bool) {
 			return false
 		}
 	}
-	j.list = append(j.list, f)
-	return false
+	switch {
+	case len(j.list) < maxFindings || (j.all || action == Redact) && len(j.list) < maxRedacted:
+		j.list = append(j.list, f)
+		return false
+	case action == Warn && !j.all:
+		return false // it was said often enough
+	}
+	f.Rule = TooDeep // a list that is full says so by its last finding
+	if j.all {
+		j.list = append(j.list, f)
+	}
+	j.found, j.first = true, f
+	return true
 }

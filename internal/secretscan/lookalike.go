@@ -43,18 +43,33 @@ func (j *job) lookAlikes(v *view) (decided int) {
 }
 
 // nextLookAlike returns the place of the first character from i on that folds,
-// or -1. Text that is ASCII is skipped eight bytes at a time.
+// or -1. Text that is ASCII, and bytes that are no character of UTF-8, are skipped
+// eight at a time.
 func nextLookAlike(b []byte, i int) int {
 	const high = 0x8080808080808080
-	for ; i+8 <= len(b); i += 8 {
-		for m := binary.LittleEndian.Uint64(b[i:]) & high; m != 0; m &= m - 1 {
-			if at := i + bits.TrailingZeros64(m)/8; foldsAt(b, at) {
+	var t *foldTable
+	for ; i+10 <= len(b); i += 8 {
+		lead := binary.LittleEndian.Uint64(b[i:])
+		if lead&high == 0 {
+			continue
+		}
+		second, third := binary.LittleEndian.Uint64(b[i+1:]), binary.LittleEndian.Uint64(b[i+2:])
+		// 11…, followed by 10…, and if it is 111… by another.
+		m := lead & (lead << 1) & second &^ (second << 1) & (^(lead << 2) | third&^(third<<1)) & high
+		if m == 0 {
+			continue
+		}
+		if t == nil {
+			t = folds()
+		}
+		for ; m != 0; m &= m - 1 {
+			if at := i + bits.TrailingZeros64(m)/8; t.foldsAt(b, at) {
 				return at
 			}
 		}
 	}
 	for ; i < len(b); i++ {
-		if b[i] >= utf8.RuneSelf && foldsAt(b, i) {
+		if b[i] >= utf8.RuneSelf && folds().foldsAt(b, i) {
 			return i
 		}
 	}
@@ -62,19 +77,17 @@ func nextLookAlike(b []byte, i int) int {
 }
 
 // foldsAt reports whether the character at a place folds.
-func foldsAt(b []byte, i int) bool {
-	if c := b[i]; c < 0xc2 || c > 0xf3 || c > 0xd1 && c < 0xe1 { // leads of none
-		return false
-	}
-	if i+1 == len(b) || b[i+1]&0xc0 != 0x80 || !textAround(b, i) {
-		return false
+func (t *foldTable) foldsAt(b []byte, i int) bool {
+	c := b[i]
+	if c < 0xe0 { // of two bytes, or none
+		if c < 0xc2 || i+1 >= len(b) || b[i+1]&0xc0 != 0x80 {
+			return false
+		}
+		r := rune(c&0x1f)<<6 | rune(b[i+1]&0x3f)
+		return t.low[r>>6]&(1<<(r&63)) != 0 && textAround(b, i)
 	}
 	r, n := utf8.DecodeRune(b[i:])
-	if n < 2 {
-		return false
-	}
-	_, ok := folded()[r]
-	return ok
+	return n > 1 && t.has(r) && textAround(b, i)
 }
 
 // textAround tells a letter of a text from a coincidence in a file: what stands
@@ -105,6 +118,7 @@ func textAround(b []byte, at int) bool {
 
 // fold appends what stands from start to end in ASCII, as far as that goes.
 func fold(dst []byte, pos []int32, b []byte, start, end int) ([]byte, []int32) {
+	t := folds()
 	for i := start; i < end; {
 		if b[i] < utf8.RuneSelf {
 			dst, pos = append(dst, b[i]), append(pos, int32(i))
@@ -113,8 +127,8 @@ func fold(dst []byte, pos []int32, b []byte, start, end int) ([]byte, []int32) {
 		}
 		r, n := utf8.DecodeRune(b[i:end])
 		before := len(dst)
-		if to, ok := folded()[r]; ok && n > 1 {
-			dst = append(dst, to...)
+		if n > 1 && t.has(r) {
+			dst = append(dst, t.to[r]...)
 		} else {
 			dst = append(dst, b[i:i+n]...)
 		}
@@ -136,8 +150,22 @@ const confusable = "аaеeоoрpсcуyхxіiјjѕsԁdԛqԝwһhӏlАAВBЕEКKМM
 	"αaοoνvρpιiκkυuΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧXϲcϳj" +
 	"ɑaɡgıiʟLꞮIⅼlᴄcᴏoᴠvᴡwᴢz‐-‑-‒-–-—-−-﹘-⁃-․.⁄/∕/∶:＿_"
 
-// folded maps what folds to ASCII. It is built on first use.
-var folded = sync.OnceValue(func() map[rune]string {
+// foldTable maps what folds to ASCII. Most of what does not is known by a bit.
+type foldTable struct {
+	low [1 << 16 / 64]uint64 // runes of two and three bytes
+	to  map[rune]string
+}
+
+func (t *foldTable) has(r rune) bool {
+	if r < 1<<16 {
+		return t.low[r>>6]&(1<<(r&63)) != 0
+	}
+	_, ok := t.to[r]
+	return ok
+}
+
+// folds is built on first use.
+var folds = sync.OnceValue(func() *foldTable {
 	m := map[rune]string{}
 	for _, r := range unseen {
 		m[r] = ""
@@ -159,7 +187,13 @@ var folded = sync.OnceValue(func() map[rune]string {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		m[pairs[i]] = string(pairs[i+1])
 	}
-	return m
+	t := &foldTable{to: m}
+	for r := range m {
+		if r < 1<<16 {
+			t.low[r>>6] |= 1 << (r & 63)
+		}
+	}
+	return t
 })
 
 func isASCII(s string) bool {

@@ -2,7 +2,9 @@ package secretscan
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
+	"math/bits"
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/flate"
@@ -11,12 +13,19 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Bounds of decompression: how much may come out at all, and how many times what
-// went in once it is more than a little.
+// Bounds of decompression: how much may come out of a stream at all, how many
+// times what went in once it is more than a little, and what it takes to look
+// whether something is compressed, in bytes of work.
 const (
 	maxUnpacked  = 256 << 20
-	freeUnpacked = 16 << 20
-	maxRatio     = 200
+	freeUnpacked = 8 << 20
+	maxRatio     = 100
+	openWork     = 512
+	// unpackedWork is the work for each byte that is put out, which has encodings
+	// of its own.
+	unpackedWork = 5
+	// repeated is the part that counts of what is unpacked once more.
+	repeated = 16
 	// maxZstdWindow is what RFC 9659 asks of senders.
 	maxZstdWindow = 8 << 20
 	// maxBare bounds what is tried as a compressed stream that has no mark.
@@ -88,18 +97,32 @@ var packings = []packing{
 }
 
 // findZlib finds the two bytes with which zlib begins: deflate with a window, and
-// a check.
+// a check. The first is a common letter, so both are looked at, eight places at a
+// time: the second is '^', or none that text has.
 func findZlib(b []byte) int {
-	for i := 0; ; i++ {
-		k := bytes.IndexByte(b[i:], 0x78)
-		if k < 0 || i+k+2 > len(b) {
-			return -1
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+9 <= len(b); i += 8 {
+		first := binary.LittleEndian.Uint64(b[i:]) ^ 0x78*each
+		second := binary.LittleEndian.Uint64(b[i+1:])
+		caret := second ^ 0x5e*each
+		m := (first - each) &^ first & (second | ^(second<<1)&^(second<<2) | (caret-each)&^caret) & high
+		for ; m != 0; m &= m - 1 {
+			if at := i + bits.TrailingZeros64(m)/8; zlibAt(b, at) {
+				return at
+			}
 		}
-		i += k
-		if i+1 < len(b) && (b[i+1] == 0x01 || b[i+1] == 0x5e || b[i+1] == 0x9c || b[i+1] == 0xda) {
+	}
+	for ; i+1 < len(b); i++ {
+		if zlibAt(b, i) {
 			return i
 		}
 	}
+	return -1
+}
+
+func zlibAt(b []byte, i int) bool {
+	return b[i] == 0x78 && (b[i+1] == 0x01 || b[i+1] == 0x5e || b[i+1] == 0x9c || b[i+1] == 0xda)
 }
 
 // plausibleBrotli reads the head of a brotli stream (RFC 7932, 9.1 and 9.2), which
@@ -132,6 +155,15 @@ func plausibleBrotli(b []byte) bool {
 // unpack decompresses what begins at i, as far as that goes, and judges it. It
 // returns how much of the view that took.
 func (j *job) unpack(v *view, name string, i int) (used int) {
+	look := min(openWork, len(v.b)-i)
+	j.steps += look
+	if name == "deflate" || name == "br" {
+		look = 0 // once for each view, which was paid for
+	}
+	if j.work += look; j.work > j.limit {
+		j.emit(v, TooDeep, "…", i, len(v.b))
+		return len(v.b) - i
+	}
 	d := &j.scratch[v.depth].inflater
 	src := &d.src
 	src.Reset(v.b[i:])
@@ -140,20 +172,23 @@ func (j *job) unpack(v *view, name string, i int) (used int) {
 		return 0
 	}
 	s := &j.scratch[v.depth+1]
-	total, kept := 0, 0
+	total, kept, again := 0, 0, j.before(v, i)
 	for {
 		s.out = grow(s.out, piece+overlap)
 		n, err := io.ReadFull(r, s.out[kept:piece+overlap])
 		total += n
 		in := len(v.b) - i - src.Len()
-		if total > maxUnpacked || total > freeUnpacked && total/maxRatio > in {
+		if j.unpacked += n; again {
+			j.unpacked -= n - n/repeated
+		}
+		if total > maxUnpacked || total > freeUnpacked && total/maxRatio > in || j.unpacked > j.mayUnpack {
 			j.emit(v, TooDeep, "…", i, len(v.b))
 			return in
 		}
 		if n > 0 {
 			c := j.child(v, name, s.out[:kept+n], i, i+in)
 			c.final = true
-			j.limit += n // it is paid for by the ratio above
+			j.limit += unpackedWork * n // it is bounded by the ratio above
 			if j.nested(c); j.found {
 				return in
 			}
@@ -163,6 +198,15 @@ func (j *job) unpack(v *view, name string, i int) (used int) {
 		}
 		kept = copy(s.out, s.out[piece:piece+overlap])
 	}
+}
+
+// before reports whether a place in a view stands in what was judged already: what
+// begins there is unpacked once more, because more of it has come.
+func (j *job) before(v *view, at int) bool {
+	for ; v.parent != nil; v = v.parent {
+		at, _ = v.outer(at, at)
+	}
+	return at < v.from
 }
 
 func grow(b []byte, n int) []byte {

@@ -1,6 +1,9 @@
 package secretscan
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // maxLiteral bounds how many bytes at the end of a chunk may have to wait for
 // the next one to see whether they are a literal.
@@ -10,7 +13,7 @@ type literal struct {
 	text string // in lower case if fold is set
 	rule int
 	fold bool
-	// anchor is the offset of the pair by which the prefilter knows it.
+	// anchor is the offset of the bytes by which the prefilter knows it.
 	anchor int
 }
 
@@ -53,13 +56,15 @@ var lower = func() (t [256]byte) {
 	return t
 }()
 
-// prefilter answers for each position whether a literal can stand around it: by
-// one bit for each pair of bytes, 8 KiB which stay in the first-level cache, and
-// where that is set by the bytes in front of the pair and behind it.
+// prefilter answers for each position whether a literal can stand around it. It
+// knows a literal by three bytes of it: by two pairs, each of which is a look into
+// a table of 32 KiB, and where both pass by what else stands around them.
 type prefilter struct {
-	bits [1 << 16 / 64]uint64
-	// index gives, for a pair with its bit set, its bucket. It is touched on
-	// hits only.
+	// pairs has for a pair of bytes, seven bits of each, the groups of literals
+	// whose three bytes begin with it (low byte), and end with it (high byte).
+	pairs [1 << 14]uint16
+	// index gives the bucket of literals for the first pair, 0 for none. It is
+	// touched on hits only.
 	index   [1 << 16]uint16
 	buckets []bucket
 	first   [256][]uint16 // literals by their first byte
@@ -75,11 +80,12 @@ func (p *prefilter) build(literals []literal) {
 	p.buckets = make([]bucket, 1) // none, for pairs without a literal
 	for n := range literals {
 		l := &literals[n]
-		for o := 1; o+1 < len(l.text); o++ {
-			if commonness(l.text[o:o+2]) < commonness(l.text[l.anchor:l.anchor+2]) {
+		for o := 1; o+2 < len(l.text); o++ {
+			if commonness(l.text[o:o+3]) < commonness(l.text[l.anchor:l.anchor+3]) {
 				l.anchor = o
 			}
 		}
+		p.group(l)
 		for _, a := range l.cases(l.anchor) {
 			for _, b := range l.cases(l.anchor + 1) {
 				p.add(l, n, a, b)
@@ -91,10 +97,33 @@ func (p *prefilter) build(literals []literal) {
 	}
 }
 
+// group enters the two pairs of a literal. Literals with the same byte in front
+// share one of seven groups; those of two bytes, behind which anything may stand,
+// have the eighth.
+func (p *prefilter) group(l *literal) {
+	group := uint16(1) << (lower[l.text[l.anchor]] % 7)
+	var third []byte
+	if l.anchor+2 < len(l.text) {
+		third = l.cases(l.anchor + 2)
+	} else {
+		group = 1 << 7
+		for c := range byte(1 << 7) {
+			third = append(third, c)
+		}
+	}
+	for _, b := range l.cases(l.anchor + 1) {
+		for _, a := range l.cases(l.anchor) {
+			p.pairs[low(a, b)] |= group
+		}
+		for _, c := range third {
+			p.pairs[low(b, c)] |= group << 8
+		}
+	}
+}
+
 func (p *prefilter) add(l *literal, n int, a, b byte) {
 	k := pair(a, b)
 	if p.index[k] == 0 {
-		p.bits[k>>6] |= 1 << (k & 63)
 		p.index[k] = uint16(len(p.buckets))
 		p.buckets = append(p.buckets, bucket{})
 	}
@@ -129,13 +158,19 @@ func (l *literal) cases(i int) []byte {
 
 func pair(a, b byte) uint16 { return uint16(a)<<8 | uint16(b) }
 
-// commonness guesses how often a pair occurs in text, source and JSON; the
-// rarest pair of a literal is the cheapest to look for.
-func commonness(s string) int {
-	if s[0] == s[1] && s[0] == '-' {
-		return 2 * 26 // rules drawn with hyphens
+// low is a pair without its highest bits.
+func low(a, b byte) uint16 { return uint16(b&0x7f)<<7 | uint16(a&0x7f) }
+
+// commonness guesses how often bytes occur in text, source and JSON; the rarest
+// ones of a literal are the cheapest to look for.
+func commonness(s string) (n int) {
+	for i := range len(s) {
+		if i > 0 && s[i] == '-' && s[i-1] == '-' {
+			return 26 * len(s) // rules drawn with hyphens
+		}
+		n += byteCommonness(s[i])
 	}
-	return byteCommonness(s[0]) + byteCommonness(s[1])
+	return n
 }
 
 func byteCommonness(c byte) int {
@@ -151,25 +186,55 @@ func byteCommonness(c byte) int {
 	return 3
 }
 
-// next returns the first position from i on whose pair of bytes is the anchor
-// of a literal, or -1.
+// next returns the first position from i on at which the anchor of a literal can
+// stand, or -1.
 func (p *prefilter) next(b []byte, i int) int {
 	if i+1 >= len(b) {
 		return -1
 	}
-	k := uint32(b[i])
-	for j, c := range b[i+1:] {
-		k = k<<8&0xff00 | uint32(c)
-		if p.bits[k>>6]&(1<<(k&63)) != 0 && p.fits(b, i+j, k) {
-			return i + j
+	t0 := p.pairs[low(b[i], b[i+1])]
+	for ; i+10 <= len(b); i += 8 {
+		odd := lows(binary.LittleEndian.Uint64(b[i+1:]))
+		even := lows(binary.LittleEndian.Uint64(b[i+2:]))
+		t1 := p.pairs[odd&0x3fff]
+		t2 := p.pairs[even&0x3fff]
+		t3 := p.pairs[odd>>16&0x3fff]
+		t4 := p.pairs[even>>16&0x3fff]
+		t5 := p.pairs[odd>>32&0x3fff]
+		t6 := p.pairs[even>>32&0x3fff]
+		t7 := p.pairs[odd>>48&0x3fff]
+		t8 := p.pairs[even>>48&0x3fff]
+		hit := t0&(t1>>8) | t1&(t2>>8) | t2&(t3>>8) | t3&(t4>>8) | t4&(t5>>8) | t5&(t6>>8) | t6&(t7>>8) | t7&(t8>>8)
+		if hit&0xff != 0 {
+			for k := i; k < i+8; k++ {
+				if p.fits(b, k) {
+					return k
+				}
+			}
+		}
+		t0 = t8
+	}
+	for ; i+1 < len(b); i++ {
+		if p.fits(b, i) {
+			return i
 		}
 	}
 	return -1
 }
 
-// fits looks at what stands around a pair.
-func (p *prefilter) fits(b []byte, i int, k uint32) bool {
-	bk := &p.buckets[p.index[uint16(k)]]
+// lows packs four pairs of bytes as low does.
+func lows(w uint64) uint64 { return w&0x007f007f007f007f | w&0x7f007f007f007f00>>1 }
+
+// fits looks at a pair and at what stands around it.
+func (p *prefilter) fits(b []byte, i int) bool {
+	if p.pairs[low(b[i], b[i+1])]&0xff == 0 {
+		return false
+	}
+	n := p.index[pair(b[i], b[i+1])]
+	if n == 0 {
+		return false
+	}
+	bk := &p.buckets[n]
 	if i > 0 {
 		if c := b[i-1]; bk.before[c>>6]&(1<<(c&63)) == 0 {
 			return false

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
-	"math/big"
 )
 
 // proven are rules whose secrets prove themselves by a checksum or by structure.
@@ -196,12 +196,8 @@ func base58Checked(c Candidate, at, n int) Verdict {
 			return No
 		}
 	}
-	value, radix := new(big.Int), big.NewInt(58)
-	for _, ch := range c.Data[at : at+n] {
-		value.Mul(value, radix)
-		value.Add(value, big.NewInt(int64(bytes.IndexByte([]byte(base58Digits), ch))))
-	}
-	raw := value.Bytes()
+	var number [maxBase58]byte
+	raw := fromBase58(&number, c.Data[at:at+n])
 	if len(raw) < 5 {
 		return No
 	}
@@ -213,6 +209,43 @@ func base58Checked(c Candidate, at, n int) Verdict {
 	}
 	return No
 }
+
+// maxBase58 is how many bytes 111 digits make, in words of four.
+const maxBase58 = 84
+
+// fromBase58 computes the number that up to 111 digits are, five of them at a time,
+// without zeros in front.
+func fromBase58(number *[maxBase58]byte, digits []byte) []byte {
+	var words [maxBase58 / 4]uint32
+	used := 0
+	for len(digits) > 0 {
+		carry, radix := uint64(0), uint64(1)
+		n := min(5, len(digits))
+		for _, ch := range digits[:n] {
+			carry, radix = carry*58+uint64(base58Value[ch]), radix*58
+		}
+		digits = digits[n:]
+		for i := range words[:used] {
+			carry += radix * uint64(words[i])
+			words[i], carry = uint32(carry), carry>>32
+		}
+		if carry > 0 && used < len(words) {
+			words[used] = uint32(carry)
+			used++
+		}
+	}
+	for i, w := range words {
+		binary.BigEndian.PutUint32(number[maxBase58-4-4*i:], w)
+	}
+	return bytes.TrimLeft(number[:], "\x00")
+}
+
+var base58Value = func() (t [256]byte) {
+	for i := range base58Digits {
+		t[base58Digits[i]] = byte(i)
+	}
+	return t
+}()
 
 // jwt wants the structure of a signed token: two parts that are JSON objects, of
 // which the first names an algorithm, and a signature.

@@ -171,8 +171,8 @@ func (s *Scanner) Find(b []byte) (Finding, bool) {
 	return j.first, j.found
 }
 
-// FindAll returns every secret in b, in the order in which they were found. What
-// is found in b is named once for each rule and place.
+// FindAll returns the secrets in b, in the order in which they were found. After
+// 4096 of them it ends with one of the rule [TooDeep]. What is found in b is named once for each rule and place.
 func (s *Scanner) FindAll(b []byte) []Finding {
 	j := s.job(b, 0, true)
 	defer s.free(j)

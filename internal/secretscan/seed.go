@@ -3,6 +3,8 @@ package secretscan
 import (
 	"crypto/sha256"
 	_ "embed"
+	"encoding/binary"
+	"math/bits"
 	"strings"
 	"sync"
 )
@@ -18,6 +20,8 @@ var seedText string
 type seedTable struct {
 	words [1 << 13]uint64
 	ids   [1 << 13]uint16
+	// begin has a bit for the first three letters of each word.
+	begin [1 << 15 / 64]uint64
 }
 
 var seedWords = sync.OnceValue(func() *seedTable {
@@ -32,6 +36,8 @@ var seedWords = sync.OnceValue(func() *seedTable {
 			h = (h + 1) % uint64(len(t.words))
 		}
 		t.words[h], t.ids[h] = key, uint16(i)
+		first := uint64(w[0]&0x1f)<<10 | uint64(w[1]&0x1f)<<5 | uint64(w[2]&0x1f)
+		t.begin[first>>6] |= 1 << (first & 63)
 	}
 	return t
 })
@@ -66,20 +72,16 @@ func (j *job) seeds(v *view) {
 	if !j.all && j.action(SeedPhrase) == Ignore {
 		return
 	}
+	t := seedWords()
 	const stride = minPhrase - 2*maxWord
 	for i := max(0, v.from-Context); i+minPhrase <= len(b); i += stride {
-		start := i
-		for start < len(b) && start < i+maxWord && letter(b[start]) {
-			start++ // into the gap, so that a whole word comes next
-		}
-		for start < len(b) && start < i+2*maxWord && !letter(b[start]) {
-			start++
-		}
-		if _, _, ok := wordAt(b, start); !ok {
+		start := i + nextWord(b[i:])
+		if _, _, ok := t.wordAt(b, start); !ok {
 			continue
 		}
-		from, to, ids := phraseAround(b, start, j.phrase[:0])
+		from, to, ids := t.phraseAround(b, start, j.phrase[:0])
 		j.phrase = ids
+		j.steps += len(ids)
 		i = max(i, to-stride)
 		if n := validSeed(ids); n > 0 && j.emit(v, SeedPhrase, "…", from, to) {
 			return
@@ -87,50 +89,70 @@ func (j *job) seeds(v *view) {
 	}
 }
 
-func letter(c byte) bool { return lower[c] >= 'a' && lower[c] <= 'z' }
+var letterSet = chars("a-z", "A-Z")
+
+// nextWord returns where the first whole word begins after the one that b begins
+// within: behind up to maxWord letters and as many bytes that are none.
+func nextWord(b []byte) int {
+	is := letterBits(binary.LittleEndian.Uint64(b)) | letterBits(binary.LittleEndian.Uint64(b[8:]))<<8
+	rest := min(bits.TrailingZeros64(^is), maxWord) // into the gap, so that a whole word comes next
+	return rest + min(bits.TrailingZeros64(is>>rest), maxWord)
+}
+
+// letterBits has a bit for each byte that is a letter.
+func letterBits(w uint64) uint64 {
+	const each = 0x0101010101010101
+	low := w&(0x7f*each) | 0x20*each
+	is := (low + (0x80-'a')*each) &^ (low + (0x80-'z'-1)*each) &^ w & (0x80 * each)
+	return is >> 7 * 0x0102040810204080 >> 56
+}
 
 // wordAt reads a word of the list.
-func wordAt(b []byte, i int) (id uint16, end int, ok bool) {
-	var key uint64
-	n := 0
-	for i+n < len(b) && letter(b[i+n]) {
+func (t *seedTable) wordAt(b []byte, i int) (id uint16, end int, ok bool) {
+	if i+3 > len(b) {
+		return 0, 0, false
+	}
+	key := uint64(b[i]&0x1f)<<10 | uint64(b[i+1]&0x1f)<<5 | uint64(b[i+2]&0x1f)
+	if t.begin[key>>6]&(1<<(key&63)) == 0 || !letterSet[b[i]] || !letterSet[b[i+1]] || !letterSet[b[i+2]] {
+		return 0, 0, false
+	}
+	n := 3
+	for i+n < len(b) && letterSet[b[i+n]] {
 		if n == maxWord {
 			return 0, 0, false
 		}
 		key = key<<5 | uint64(b[i+n]&0x1f)
 		n++
 	}
-	if n < 3 {
-		return 0, 0, false
-	}
-	id, ok = seedWords().find(key)
+	id, ok = t.find(key)
 	return id, i + n, ok
 }
 
-// phraseAround returns the row of words of the list that the one at i is in.
-func phraseAround(b []byte, i int, ids []uint16) (from, to int, row []uint16) {
+// phraseAround returns the row of words of the list that the one at i is in: from
+// as many words in front of it as a phrase has, and four times as many in all.
+func (t *seedTable) phraseAround(b []byte, i int, ids []uint16) (from, to int, row []uint16) {
 	from = i
-	for {
+	for range maxSeed {
 		k := from - 1
-		for k >= 0 && from-k <= maxBlank && !letter(b[k]) {
+		for k >= 0 && from-k <= maxBlank && !letterSet[b[k]] {
 			k--
 		}
 		end := k + 1
-		for k >= 0 && end-k <= maxWord && letter(b[k]) {
+		for k >= 0 && end-k <= maxWord && letterSet[b[k]] {
 			k--
 		}
-		if _, e, ok := wordAt(b, k+1); !ok || e != end || end == from {
+		if _, e, ok := t.wordAt(b, k+1); !ok || e != end || end == from {
 			break
 		}
 		from = k + 1
 	}
 	for at := from; ; {
-		id, end, ok := wordAt(b, at)
+		id, end, ok := t.wordAt(b, at)
 		if !ok {
 			return from, to, ids
 		}
 		ids, to = append(ids, id), end
-		for at = end; at < len(b) && at-end <= maxBlank && !letter(b[at]); at++ {
+		for at = end; at < len(b) && at-end <= maxBlank && !letterSet[b[at]]; at++ {
 		}
 		if at == end || len(ids) > 4*maxSeed {
 			return from, to, ids
@@ -165,15 +187,19 @@ func seedChecks(ids []uint16) bool {
 		return false
 	}
 	var data [33]byte
-	for i, id := range ids {
-		for k := range 11 {
-			if id>>(10-k)&1 == 1 {
-				data[(11*i+k)/8] |= 0x80 >> ((11*i + k) % 8)
-			}
+	var acc uint64
+	at, held := 0, 0
+	for _, id := range ids {
+		for acc, held = acc<<11|uint64(id), held+11; held >= 8; at++ {
+			held -= 8
+			data[at] = byte(acc >> held)
 		}
 	}
-	bits := len(ids) / 3
-	entropy := data[:4*bits]
+	if held > 0 {
+		data[at] = byte(acc << (8 - held))
+	}
+	sumBits := len(ids) / 3
+	entropy := data[:4*sumBits]
 	sum := sha256.Sum256(entropy)
-	return data[4*bits]>>(8-bits) == sum[0]>>(8-bits)
+	return data[4*sumBits]>>(8-sumBits) == sum[0]>>(8-sumBits)
 }

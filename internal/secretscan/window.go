@@ -18,6 +18,8 @@ type Window struct {
 	buf   []byte
 	clean int // everything before it has been given out
 	base  int // offset in the stream of buf[0]
+	// unpacked is what decompressors put out of what is clean.
+	unpacked int
 	// runStart is the offset of the run of encoded bytes that buf begins within,
 	// or -1.
 	runStart int
@@ -98,6 +100,7 @@ func (w *Window) judge(final bool) (decided int, rewritten bool, found *Found) {
 	defer w.s.free(j)
 	j.policy, j.seen = w.policy, w.seen
 	j.views[0].start, j.views[0].runStart = w.base, w.runStart
+	j.unpacked, j.mayUnpack = w.unpacked, j.mayUnpack+maxRatio*w.base
 	decided = max(w.clean, j.run())
 	if j.found {
 		f := j.first
@@ -117,6 +120,9 @@ func (w *Window) judge(final bool) (decided int, rewritten bool, found *Found) {
 			f.Offset, f.End = f.Offset+w.base, f.End+w.base
 			w.note(f)
 		}
+	}
+	if !rewritten {
+		w.unpacked = j.unpacked
 	}
 	return decided, rewritten, nil
 }
