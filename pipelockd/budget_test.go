@@ -93,13 +93,13 @@ func TestSlowHeadIsCut(t *testing.T) {
 // The time for the head ends with it: what follows may take longer.
 func TestSlowTailPasses(t *testing.T) {
 	d := open(t, nil, nil)
-	d.service.headTime = 300 * time.Millisecond
+	d.service.headTime = 2 * time.Second
 	body := bytes.Repeat([]byte("q"), wholeBody+2)
 	for _, h2 := range []bool{false, true} {
 		r, w := io.Pipe()
 		go func() {
 			_, _ = w.Write(body)
-			time.Sleep(500 * time.Millisecond)
+			time.Sleep(2500 * time.Millisecond)
 			_, _ = io.WriteString(w, "end")
 			_ = w.Close()
 		}()
