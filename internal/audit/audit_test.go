@@ -81,11 +81,9 @@ func TestVerifyFindsTampering(t *testing.T) {
 	}
 }
 
-func TestTornLineStaysVisibleAndChainGoesOn(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "a.jsonl")
-	l := open(t, file)
-	write(t, l, "a.example")
-	l.Close()
+// tear leaves half a line at the end of a file, as a crash does.
+func tear(t testing.TB, file string) {
+	t.Helper()
 	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +92,14 @@ func TestTornLineStaysVisibleAndChainGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
+}
+
+func TestTornLineStaysVisibleAndChainGoesOn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.jsonl")
+	l := open(t, file)
+	write(t, l, "a.example")
+	l.Close()
+	tear(t, file)
 	l = open(t, file)
 	write(t, l, "b.example")
 	write(t, l, "c.example")

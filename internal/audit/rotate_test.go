@@ -125,14 +125,7 @@ func TestTornLinesAreReported(t *testing.T) {
 		l := open(t, file)
 		write(t, l, "a.example")
 		l.Close()
-		f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.WriteString(`{"ts":"half`); err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
+		tear(t, file)
 	}
 	if r, err := VerifyFiles(file); err != nil || r.Lines != 2 || r.Torn != 2 {
 		t.Errorf("%+v, %v", r, err)
