@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bottlesuite/bottle/egressd/internal/own"
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
+	"github.com/bottlesuite/bottle/internal/own"
 	"github.com/bottlesuite/bottle/internal/secret"
 	"github.com/bottlesuite/bottle/internal/wire"
 )

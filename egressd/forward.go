@@ -9,12 +9,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/bottlesuite/bottle/egressd/internal/own"
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/audit"
+	"github.com/bottlesuite/bottle/internal/egress"
 	"github.com/bottlesuite/bottle/internal/gitpush"
 	"github.com/bottlesuite/bottle/internal/meter"
 	"github.com/bottlesuite/bottle/internal/mitm"
+	"github.com/bottlesuite/bottle/internal/own"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
@@ -29,11 +30,11 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := s.policy.Load()
-	d, route := judge(p.table, rd, r.Header)
+	d, route := egress.Judge(p.table, rd, r.Header)
 	if d.OK() && route.Limits != nil && r.ContentLength > int64(route.Limits.MaxRequestBytes) && route.Limits.MaxRequestBytes > 0 {
 		d = policy.Denied(policy.ReasonBodyTooLarge, d.Rule, "The body is larger than the route's limit of "+route.Limits.MaxRequestBytes.String()+".")
 	}
-	if d.OK() && gitpush.RefuseLFS(r, rd.path) {
+	if d.OK() && gitpush.RefuseLFS(r, rd.Path) {
 		d = policy.Denied(policy.ReasonGitPush, "", gitpush.Detail)
 	}
 	if !d.OK() {
@@ -46,42 +47,47 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.forward(w, r, &exchange{
-		reading: rd, decision: d, route: route, started: started, line: line,
+		Request: rd, decision: d, route: route, started: started, line: line,
 		credentials: p.credentials, scrub: p.scrubSet(route),
 	})
 }
 
 // readRequest reads a request within its tunnel, or a plain one.
-func (s *service) readRequest(r *http.Request) (reading, *policy.Decision) {
+func (s *service) readRequest(r *http.Request) (egress.Request, *policy.Decision) {
 	t, tunnelled := mitm.TunnelFrom(r.Context())
 	scheme, authority, target := "https", r.Host, r.RequestURI
 	if !tunnelled {
 		scheme, target = "http", r.URL.RequestURI()
 	}
-	fallback := reading{scheme: scheme, host: t.Host, port: t.Port, method: r.Method, path: clip(target)}
+	fallback := egress.Request{Scheme: scheme, Host: t.Host, Port: t.Port, Method: r.Method, Path: clip(target)}
 	if tunnelled && (r.Method == http.MethodConnect || r.URL.IsAbs() || r.URL.Host != "") {
-		return fallback, refuse(policy.ReasonNestedProxy, "A proxy request was sent inside a tunnel.")
+		return fallback, denied(policy.ReasonNestedProxy, "A proxy request was sent inside a tunnel.")
 	}
-	rd, denial := read(scheme, authority, r.Method, target)
+	rd, denial := egress.Read(scheme, authority, r.Method, target)
 	if denial != nil {
-		if rd.host == "" {
+		if rd.Host == "" {
 			return fallback, denial
 		}
-		rd.path = clip(target)
+		rd.Path = clip(target)
 		return rd, denial
 	}
-	if tunnelled && (rd.host != t.Host || rd.port != t.Port) {
-		return rd, refuse(policy.ReasonAuthorityMismatch, "The Host header does not name the host of the tunnel.")
+	if tunnelled && (rd.Host != t.Host || rd.Port != t.Port) {
+		return rd, denied(policy.ReasonAuthorityMismatch, "The Host header does not name the host of the tunnel.")
 	}
-	if denial := rd.readFraming(r.Header); denial != nil {
+	if denial := rd.ReadFraming(r.Header); denial != nil {
 		return rd, denial
 	}
 	return rd, nil
 }
 
+func denied(reason policy.Reason, detail string) *policy.Decision {
+	d := policy.Denied(reason, "", detail)
+	return &d
+}
+
 // exchange is an allowed request on its way.
 type exchange struct {
-	reading
+	egress.Request
 	decision    policy.Decision
 	route       *wire.Route
 	credentials credentials
@@ -100,7 +106,7 @@ func (x *exchange) placeholdersPass() bool {
 	if pass := x.route.BodyPlaceholders; pass != nil {
 		return *pass
 	}
-	return wire.IsModelHost(x.host)
+	return wire.IsModelHost(x.Host)
 }
 
 type exchangeKey struct{}
@@ -176,9 +182,9 @@ func (s *service) newProxy() *httputil.ReverseProxy {
 func (s *service) rewrite(pr *httputil.ProxyRequest) {
 	x := pr.In.Context().Value(exchangeKey{}).(*exchange)
 	out := pr.Out
-	path, _ := url.PathUnescape(x.path) // canonical, so it decodes
-	out.URL = &url.URL{Scheme: x.scheme, Host: x.authority(), Path: path, RawPath: x.path, RawQuery: x.query}
-	out.Host = x.authority()
+	path, _ := url.PathUnescape(x.Path) // canonical, so it decodes
+	out.URL = &url.URL{Scheme: x.Scheme, Host: x.Authority(), Path: path, RawPath: x.Path, RawQuery: x.Query}
+	out.Host = x.Authority()
 	out.Trailer = nil // a request's trailers could carry fields past the checks
 	strip(out.Header)
 	if pr.In.Header.Get("User-Agent") == "" {
@@ -227,15 +233,15 @@ func (s *service) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if x.failure == nil {
 		x.classify(err, r.Context().Err() != nil)
 	}
-	p := wire.NewProblem(*x.failure, x.started.id, x.method, x.authority(), x.path)
+	p := wire.NewProblem(*x.failure, x.started.id, x.Method, x.Authority(), x.Path)
 	p.Write(w)
 }
 
 // deny answers and records a refused request. The body is not read: the
 // connection ends when it is long.
-func (s *service) deny(w http.ResponseWriter, started start, rd reading, d policy.Decision) {
-	p := wire.NewProblem(d, started.id, rd.method, rd.authority(), rd.path)
-	p.Ask = ask(d, rd)
+func (s *service) deny(w http.ResponseWriter, started start, rd egress.Request, d policy.Decision) {
+	p := wire.NewProblem(d, started.id, rd.Method, rd.Authority(), rd.Path)
+	p.Ask = egress.Ask(d, rd)
 	s.Record(started.entry(rd, d, p.Status))
 	p.Write(w)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/elazarl/goproxy"
 
 	"github.com/bottlesuite/bottle/internal/audit"
+	"github.com/bottlesuite/bottle/internal/egress"
 	"github.com/bottlesuite/bottle/internal/mitm"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/route"
@@ -37,7 +38,7 @@ func (s *service) newFront() http.Handler {
 		case r.URL.IsAbs() && r.URL.Scheme == "http":
 			s.ServeHTTP(w, r)
 		default:
-			s.deny(w, s.begin(), reading{method: r.Method, host: clip(r.Host), path: clip(r.URL.Path)},
+			s.deny(w, s.begin(), egress.Request{Method: r.Method, Host: clip(r.Host), Path: clip(r.URL.Path)},
 				policy.Denied(policy.ReasonBadRequest, "", "This is a proxy; send it CONNECT or an absolute http URL."))
 		}
 	})
@@ -75,7 +76,7 @@ func (s *service) refuseConnect(d policy.Decision, authority, host, port string)
 	})
 	p := wire.NewProblem(d, id, http.MethodConnect, clip(authority), "")
 	if d.Reason == policy.ReasonHostNotAllowed {
-		p.Ask = ask(d, reading{method: http.MethodGet, host: host, port: port, path: "/"})
+		p.Ask = egress.Ask(d, egress.Request{Method: http.MethodGet, Host: host, Port: port, Path: "/"})
 	}
 	return p.Response()
 }

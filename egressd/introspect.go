@@ -5,6 +5,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/bottlesuite/bottle/internal/egress"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
@@ -18,7 +19,7 @@ const ownHost = "_egress.local"
 // edited and proposed. They hold the names of tokens, never values.
 func (s *service) introspect(w http.ResponseWriter, r *http.Request) {
 	started := s.begin()
-	rd := reading{scheme: "http", host: ownHost, port: "80", method: r.Method, path: clip(r.URL.EscapedPath())}
+	rd := egress.Request{Scheme: "http", Host: ownHost, Port: "80", Method: r.Method, Path: clip(r.URL.EscapedPath())}
 	d := policy.Allowed("introspection")
 	if r.URL.Path != "/routes" {
 		d = policy.Denied(policy.ReasonPathNotAllowed, "", "Here is only http://"+ownHost+"/routes.")

@@ -4,9 +4,9 @@
 // answers DNS for sidecar names only.
 //
 // A request passes these files in this order: front.go takes the CONNECT (or a
-// plain HTTP request), reading.go reads the request in the one way it may be
-// read or refuses it, judge.go decides, forward.go rewrites it and sends it on
-// through upstream.go, with the credential from credentials.go, and record.go
+// plain HTTP request), package internal/egress reads the request in the one way
+// it may be read, or refuses it, and decides, forward.go rewrites it and sends it
+// on through upstream.go, with the credential from credentials.go, and record.go
 // writes the audit line.
 package main
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bottlesuite/bottle/internal/audit"
+	"github.com/bottlesuite/bottle/internal/egress"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/secretscan"
 )
@@ -19,10 +20,10 @@ type start struct {
 func (s *service) begin() start { return start{time.Now(), audit.NewRequestID()} }
 
 // entry describes a decision for the audit log.
-func (st start) entry(rd reading, d policy.Decision, status int) audit.Entry {
+func (st start) entry(rd egress.Request, d policy.Decision, status int) audit.Entry {
 	return audit.Entry{
 		Event: "request", Decision: d.Verdict, Reason: d.Reason, Rule: d.Rule,
-		Method: masked(rd.method), Host: masked(rd.authority()), Path: masked(rd.path),
+		Method: masked(rd.Method), Host: masked(rd.Authority()), Path: masked(rd.Path),
 		Status: status, Duration: time.Since(st.at), RequestID: st.id,
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bottlesuite/bottle/internal/daemon"
 	"github.com/bottlesuite/bottle/internal/dnsanswer"
+	"github.com/bottlesuite/bottle/internal/egress"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/route"
 	"github.com/bottlesuite/bottle/internal/safedial"
@@ -85,21 +86,13 @@ func check(c *wire.Egressd, method, rawURL string) (policy.Decision, error) {
 	if err != nil {
 		return policy.Decision{}, err
 	}
-	scheme, rest, ok := strings.Cut(rawURL, "://")
-	if !ok || scheme != "https" && scheme != "http" {
-		return policy.Decision{}, fmt.Errorf("%q is not an http or https URL", rawURL)
+	r, denial, err := egress.ReadURL(method, rawURL)
+	if err != nil {
+		return policy.Decision{}, err
 	}
-	authority, target := rest, "/"
-	if i := strings.IndexAny(rest, "/?"); i >= 0 {
-		authority, target = rest[:i], rest[i:]
-		if target[0] == '?' {
-			target = "/" + target
-		}
-	}
-	r, denial := read(scheme, authority, method, target)
 	if denial != nil {
 		return *denial, nil
 	}
-	d, _ := judge(table, r, nil)
+	d, _ := egress.Judge(table, r, nil)
 	return d, nil
 }

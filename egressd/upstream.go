@@ -11,9 +11,9 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/bottlesuite/bottle/egressd/internal/own"
 	"github.com/bottlesuite/bottle/egressd/internal/scrub"
 	"github.com/bottlesuite/bottle/internal/certs"
+	"github.com/bottlesuite/bottle/internal/own"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/safedial"
 	"github.com/bottlesuite/bottle/internal/wire"
