@@ -31,7 +31,7 @@ import (
 type Entry struct {
 	// Event is "begin" (a request is about to be sent on), "request" (one has
 	// ended, or was refused), "connect", "tls", "dns", "start", "reload",
-	// "stop" or "folded".
+	// "stop" or "folded"; gitgated and the launcher have more (docs/audit.md).
 	Event     string
 	Decision  policy.Verdict
 	Reason    policy.Reason

@@ -26,8 +26,10 @@ const (
 
 // Metadata is metadata.json in the state directory.
 type Metadata struct {
-	Version   int        `json:"version"`
-	Identity  Identity   `json:"identity"`
+	Version  int      `json:"version"`
+	Identity Identity `json:"identity"`
+	// Name is what the operator calls it, "" for nothing.
+	Name      string     `json:"name,omitempty"`
 	Agent     string     `json:"agent"`
 	Bottle    string     `json:"bottle"`
 	Backend   string     `json:"backend"`
@@ -41,6 +43,11 @@ type Metadata struct {
 	Supervise bool `json:"supervise,omitempty"`
 	// Git says that gitgated stands in the bottle.
 	Git bool `json:"git,omitempty"`
+	// Workspace is the directory of the host from which the agent's workspace was
+	// copied, or which is mounted there.
+	Workspace string `json:"workspace,omitempty"`
+	// Mounted says that it is mounted.
+	Mounted bool `json:"workspace_mounted,omitempty"`
 	// Image is the agent's image where it is the bottle's own.
 	Image string `json:"image,omitempty"`
 	// Images maps a service to the id of the image that it ran.
@@ -113,16 +120,7 @@ func (s State) WriteMetadata(m Metadata) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(s.Dir, ".metadata-*") // 0600
-	if err != nil {
-		return fmt.Errorf("cannot write the metadata: %w", err)
-	}
-	defer os.Remove(f.Name()) // gone already when all went well
-	_, werr := f.Write(append(data, '\n'))
-	if err := errors.Join(werr, f.Close()); err != nil {
-		return fmt.Errorf("cannot write the metadata: %w", err)
-	}
-	if err := os.Rename(f.Name(), s.Path("metadata.json")); err != nil {
+	if err := Replace(s.Path("metadata.json"), append(data, '\n')); err != nil {
 		return fmt.Errorf("cannot write the metadata: %w", err)
 	}
 	return nil
