@@ -62,6 +62,9 @@ func subject(p wire.Proposal) string {
 	if p.Route != nil {
 		return p.Route.Host
 	}
+	if p.Finding != nil {
+		return "git-gate/" + shown(p.Finding.Remote)
+	}
 	return p.Host
 }
 
@@ -145,7 +148,10 @@ func detail(p wire.Proposal, d *wire.Decision) string {
 		return "The operator rejected this. Do not ask for the same again; find another way, or stop and say what is missing."
 	}
 	what := "The change is in force; retry the request."
-	if p.Tool == wire.ToolCapability {
+	switch p.Tool {
+	case wire.ToolGitleaks:
+		what = "The object may be pushed now; push again."
+	case wire.ToolCapability:
 		what = "The bottle is rebuilt with this and resumed; this session ends now."
 	}
 	if !d.Expires.IsZero() {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/daemon"
 	"github.com/bottlesuite/bottle/internal/queue"
+	"github.com/bottlesuite/bottle/internal/testkit"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
@@ -41,7 +41,7 @@ const policyYAML = `policy:
 func start(t *testing.T, wait string) *fixture {
 	t.Helper()
 	f := &fixture{dir: t.TempDir()}
-	port, admin := freePort(t), freePort(t)
+	port, admin := testkit.FreePort(t), testkit.FreePort(t)
 	f.url = "http://localhost:" + port
 	f.config = filepath.Join(f.dir, "superviserd.yaml")
 	f.box = queue.Box{Proposals: filepath.Join(f.dir, "proposals"), Decisions: filepath.Join(f.dir, "decisions")}
@@ -78,17 +78,6 @@ func (f *fixture) write(t *testing.T, text string) {
 	if err := os.WriteFile(f.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 // connect is an agent's MCP session.
@@ -226,6 +215,8 @@ func TestBadQuestions(t *testing.T) {
 		"FROM":          {"capability-block", `{"dockerfile": "FROM evil", "justification": "x"}`, "FROM"},
 		"nothing":       {"pipelock-block", `{"justification": "x"}`, "name a host"},
 		"no such id":    {"proposal-status", `{"id": "../../etc/passwd"}`, "there is no proposal"},
+		"no git at all": {"gitleaks-allow", `{"remote": "app", "object": "` + strings.Repeat("a", 40) + `", "rule": "jwt", "justification": "x"}`, "no git remotes"},
+		"any object":    {"gitleaks-allow", `{"remote": "app", "object": "*", "rule": "jwt", "justification": "x"}`, "object"},
 		"null matches":  {"egress-block", `{"host": "a.example", "matches": null, "justification": "x"}`, "matches"},
 	} {
 		if text, isError := try(t, s, tc.tool, tc.args, nil); !isError || !strings.Contains(text, tc.want) {
@@ -251,7 +242,7 @@ func TestTheAgentCannotDecide(t *testing.T) {
 			t.Errorf("%s teaches nothing", tool.Name)
 		}
 	}
-	if got := strings.Join(names, " "); got != "capability-block egress-block list-egress-routes pipelock-block proposal-status" {
+	if got := strings.Join(names, " "); got != "capability-block egress-block gitleaks-allow list-egress-routes pipelock-block proposal-status" {
 		t.Errorf("the tools are %s", got)
 	}
 	var a answer

@@ -64,6 +64,14 @@ type (
 		Dockerfile    string `json:"dockerfile"`
 		Justification string `json:"justification"`
 	}
+	gitleaksInput struct {
+		Remote        string `json:"remote"`
+		Object        string `json:"object"`
+		Rule          string `json:"rule"`
+		Path          string `json:"path"`
+		Commit        string `json:"commit"`
+		Justification string `json:"justification"`
+	}
 	statusInput struct {
 		ID   string `json:"id"`
 		Wait int    `json:"wait_seconds"`
@@ -92,6 +100,9 @@ func (s *service) newServer() *mcp.Server {
 	mcp.AddTool(server, tool(wire.ToolCapability, "Ask for a program",
 		"Ask the operator to rebuild this bottle with a program that is missing. Give Dockerfile instructions that run as root on top of the present image. On approval this session ends; the bottle is resumed with the same home directory.",
 		"answer", asks), s.capability)
+	mcp.AddTool(server, tool(wire.ToolGitleaks, "Ask to push what looks like a secret",
+		"Ask the operator to let one object be pushed although a rule found what looks like a secret in it (secret_found). Only for what is no secret, such as a test fixture or a hash; a real one must be removed from every commit of the push. The refusal of the push prints these arguments ready-made; add a justification. An approval is for that object and rule alone, and ends.",
+		"answer", asks), s.gitleaks)
 	mcp.AddTool(server, tool("list-egress-routes", "List what is allowed",
 		"Show what this bottle may reach at present, in the schema of a bottle's manifest. Tokens appear by name only. Call it before you ask for more.",
 		"policy", reads), s.list)
@@ -155,6 +166,32 @@ func (s *service) pipelock(ctx context.Context, req *mcp.CallToolRequest, in pip
 
 func (s *service) capability(ctx context.Context, req *mcp.CallToolRequest, in capabilityInput) (*mcp.CallToolResult, answer, error) {
 	return s.ask(ctx, req, wire.Proposal{Tool: wire.ToolCapability, Dockerfile: in.Dockerfile, Justification: in.Justification})
+}
+
+// gitleaks asks for one finding of the git gate.
+func (s *service) gitleaks(ctx context.Context, req *mcp.CallToolRequest, in gitleaksInput) (*mcp.CallToolResult, answer, error) {
+	f := &wire.GitFinding{Remote: in.Remote, Object: in.Object, Rule: in.Rule, Path: queue.Clean(in.Path), Commit: in.Commit}
+	p := wire.Proposal{Tool: wire.ToolGitleaks, Finding: f, Justification: in.Justification}
+	if err := s.served(f.Remote); err != nil {
+		return nil, answer{}, s.refused(p, err)
+	}
+	return s.ask(ctx, req, p)
+}
+
+// served refuses a remote that this bottle does not have.
+func (s *service) served(remote string) error {
+	git := s.config.Load().Policy.Git
+	if git == nil {
+		return &queue.Refusal{Sentence: "this bottle has no git remotes"}
+	}
+	var names []string
+	for _, r := range git.Remotes {
+		if r.Name == remote {
+			return nil
+		}
+		names = append(names, r.Name)
+	}
+	return &queue.Refusal{Sentence: fmt.Sprintf("there is no remote %q; the bottle has %v", shown(remote), names)}
 }
 
 // list shows the policy in force, as YAML for the reader and as JSON.

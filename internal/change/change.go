@@ -24,11 +24,15 @@ type Policy struct {
 	Egress bool
 	Routes []wire.Route
 	Allow  []wire.AllowHost
+	// Remotes are those of the git gate, none in a bottle without one.
+	Remotes []wire.PolicyRemote
+	// Findings are what the git gate lets pass.
+	Findings []wire.GitAllowance
 }
 
 // Apply is the policy with the grants that hold at now.
 func Apply(base Policy, grants []wire.Grant, now time.Time) (Policy, error) {
-	p := Policy{Egress: base.Egress, Routes: slices.Clone(base.Routes), Allow: slices.Clone(base.Allow)}
+	p := Policy{Egress: base.Egress, Routes: slices.Clone(base.Routes), Allow: slices.Clone(base.Allow), Remotes: base.Remotes}
 	live := slices.DeleteFunc(slices.Clone(grants), func(g wire.Grant) bool { return g.Expires.Past(now) })
 	// From wide to narrow, so that what is repeated for a name is complete.
 	slices.SortStableFunc(live, func(a, b wire.Grant) int { return width(hostOf(a)) - width(hostOf(b)) })
@@ -41,6 +45,9 @@ func Apply(base Policy, grants []wire.Grant, now time.Time) (Policy, error) {
 		}
 		if g.Host != "" {
 			p.Allow = addAllow(p.Allow, wire.AllowHost{Host: canonical(g.Host), Expires: g.Expires})
+		}
+		if g.Finding != nil && p.remote(g.Finding.Remote) {
+			p.Findings = addFinding(p.Findings, wire.GitAllowance{Object: g.Finding.Object, Rule: g.Finding.Rule, Expires: g.Expires})
 		}
 	}
 	if _, err := route.Compile(p.Routes); err != nil {

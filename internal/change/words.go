@@ -38,6 +38,9 @@ func Describe(before Policy, g wire.Grant) []Line {
 		describeHost(before, host, say)
 		describeDialling(before, wire.AllowHost{Host: host}, false, say)
 	}
+	if g.Finding != nil {
+		describeFinding(before, *g.Finding, say)
+	}
 	return lines
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,7 @@ func Check(p wire.Proposal) error {
 	case Clean(p.Justification) != p.Justification:
 		return fmt.Errorf("justification holds control or invisible characters")
 	}
-	given := map[string]bool{wire.ToolEgress: p.Route != nil, wire.ToolPipelock: p.Host != "" || p.FailedURL != "", wire.ToolCapability: p.Dockerfile != ""}
+	given := map[string]bool{wire.ToolEgress: p.Route != nil, wire.ToolPipelock: p.Host != "" || p.FailedURL != "", wire.ToolCapability: p.Dockerfile != "", wire.ToolGitleaks: p.Finding != nil}
 	for tool, has := range given {
 		if has && tool != p.Tool {
 			return fmt.Errorf("%s does not ask for what %s does", p.Tool, tool)
@@ -46,6 +47,8 @@ func Check(p wire.Proposal) error {
 		return checkHost(p.Host, p.FailedURL)
 	case wire.ToolCapability:
 		return CheckDockerfile(p.Dockerfile)
+	case wire.ToolGitleaks:
+		return checkFinding(p.Finding)
 	}
 	return fmt.Errorf("there is no tool %q", p.Tool)
 }
@@ -100,6 +103,32 @@ func checkHost(host, failed string) error {
 	}
 	if of != host {
 		return fmt.Errorf("failed_url leads to %s and not to %s", of, host)
+	}
+	return nil
+}
+
+var (
+	remoteShape = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	objectShape = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	ruleShape   = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,127}$`)
+)
+
+// checkFinding takes one object and one rule of one remote; there is no way to
+// name more.
+func checkFinding(f *wire.GitFinding) error {
+	switch {
+	case f == nil:
+		return fmt.Errorf("gitleaks-allow asks for nothing; copy the arguments that the git gate printed")
+	case !remoteShape.MatchString(f.Remote):
+		return fmt.Errorf("remote is not the name of a remote")
+	case !objectShape.MatchString(f.Object):
+		return fmt.Errorf("object is not the full id of an object, 40 hexadecimal digits")
+	case !ruleShape.MatchString(f.Rule):
+		return fmt.Errorf("rule is not the id of a rule, such as generic-api-key")
+	case f.Commit != "" && !objectShape.MatchString(f.Commit):
+		return fmt.Errorf("commit is not the full id of a commit")
+	case len(f.Path) > maxValue || Clean(f.Path) != f.Path || strings.ContainsAny(f.Path, "\n\t"):
+		return fmt.Errorf("path is longer than %d bytes, or holds control or invisible characters; leave it out", maxValue)
 	}
 	return nil
 }

@@ -169,6 +169,17 @@ func TestCheckRefuses(t *testing.T) {
 		"url of another": {func() wire.Proposal {
 			return wire.Proposal{Tool: wire.ToolPipelock, Justification: "x", Host: "a.example", FailedURL: "https://b.example/"}
 		}, "leads to b.example"},
+		"no finding":       {func() wire.Proposal { return finding(nil) }, "copy the arguments"},
+		"short object":     {func() wire.Proposal { return finding(func(f *wire.GitFinding) { f.Object = "abc" }) }, "40 hexadecimal"},
+		"every object":     {func() wire.Proposal { return finding(func(f *wire.GitFinding) { f.Object = "*" }) }, "40 hexadecimal"},
+		"every rule":       {func() wire.Proposal { return finding(func(f *wire.GitFinding) { f.Rule = "*" }) }, "id of a rule"},
+		"remote elsewhere": {func() wire.Proposal { return finding(func(f *wire.GitFinding) { f.Remote = "../x" }) }, "name of a remote"},
+		"escape in a path": {func() wire.Proposal { return finding(func(f *wire.GitFinding) { f.Path = "a\x1b[2J" }) }, "path is longer"},
+		"finding and route": {func() wire.Proposal {
+			p := finding(func(*wire.GitFinding) {})
+			p.Route = egress("a.example").Route
+			return p
+		}, "does not ask for"},
 		"FROM":                    {func() wire.Proposal { return docker("FROM evil") }, `begins with "FROM"`},
 		"COPY":                    {func() wire.Proposal { return docker("RUN a\nCOPY . /") }, "line 2"},
 		"syntax":                  {func() wire.Proposal { return docker("# syntax=evil/frontend\nRUN a") }, "parser directive"},
@@ -191,6 +202,16 @@ func TestCheckRefuses(t *testing.T) {
 	if err := Check(p); err != nil {
 		t.Error(err)
 	}
+}
+
+// finding is a question about a finding, turned into a bad one by spoil.
+func finding(spoil func(*wire.GitFinding)) wire.Proposal {
+	p := wire.Proposal{Tool: wire.ToolGitleaks, Justification: "x"}
+	if spoil != nil {
+		p.Finding = &wire.GitFinding{Remote: "app", Object: strings.Repeat("a", 40), Rule: "generic-api-key", Path: "a.txt"}
+		spoil(p.Finding)
+	}
+	return p
 }
 
 func docker(text string) wire.Proposal {

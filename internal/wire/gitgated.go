@@ -82,3 +82,16 @@ type GitAllowance struct {
 	// Expires is when the approval ends.
 	Expires Instant `yaml:"expires"`
 }
+
+// GitFinding names what the git gate found, as far as the agent says.
+type GitFinding struct {
+	Remote string `yaml:"remote"`
+	// Object is the full object id and Rule the rule that matched: what an
+	// approval is for.
+	Object string `yaml:"object"`
+	Rule   string `yaml:"rule"`
+	// Path and Commit are where the agent says that it is; nothing depends on
+	// them.
+	Path   string `yaml:"path,omitempty"`
+	Commit string `yaml:"commit,omitempty"`
+}

@@ -5,6 +5,7 @@ const (
 	ToolEgress     = "egress-block"
 	ToolPipelock   = "pipelock-block"
 	ToolCapability = "capability-block"
+	ToolGitleaks   = "gitleaks-allow"
 )
 
 // Proposal is one file of a bottle's queue: what the agent asks for. It is
@@ -29,6 +30,8 @@ type Proposal struct {
 	// Dockerfile is what capability-block asks for: instructions to run on top
 	// of the bottle's agent image.
 	Dockerfile string `yaml:"dockerfile,omitempty"`
+	// Finding is what gitleaks-allow asks for.
+	Finding *GitFinding `yaml:"finding,omitempty"`
 }
 
 // Verdicts of the operator.
@@ -70,6 +73,8 @@ type Grant struct {
 	Expires   Instant `yaml:"expires,omitempty"`
 	Route     *Route  `yaml:"route,omitempty"`
 	Host      string  `yaml:"host,omitempty"`
+	// Finding is a grant for the git gate. It always ends.
+	Finding *GitFinding `yaml:"finding,omitempty"`
 }
 
 // Grants is the file that holds them.

@@ -43,6 +43,8 @@ type Policy struct {
 	// Egress is nil in a bottle without egressd.
 	Egress   *PolicyEgress  `yaml:"egress,omitempty"`
 	Pipelock PolicyPipelock `yaml:"pipelock,omitempty"`
+	// Git is nil in a bottle without remotes.
+	Git *PolicyGit `yaml:"git,omitempty"`
 }
 
 // PolicyEgress is what egressd takes.
@@ -53,6 +55,18 @@ type PolicyEgress struct {
 // PolicyPipelock is what pipelockd dials.
 type PolicyPipelock struct {
 	Allow []AllowHost `yaml:"allow,omitempty"`
+}
+
+// PolicyGit is what the git gate serves, and which findings it lets pass.
+type PolicyGit struct {
+	Remotes    []PolicyRemote `yaml:"remotes"`
+	Allowances []GitAllowance `yaml:"allowances,omitempty"`
+}
+
+// PolicyRemote is a remote as the agent may know it.
+type PolicyRemote struct {
+	Name string  `yaml:"name"`
+	Refs GitRefs `yaml:"refs,omitempty"`
 }
 
 // Duration is a span of time, written as 500ms, 30s or 1h30m.
