@@ -85,6 +85,18 @@ func (s *service) serverNameRefused(t mitm.Tunnel, serverName string) {
 	})
 }
 
+// requestUnread records a request that broke HTTP so that nobody read it.
+func (s *service) requestUnread(t mitm.Tunnel) {
+	e := audit.Entry{
+		Event: "request", Decision: policy.Deny, Reason: policy.ReasonBadRequest,
+		Detail: "The request broke HTTP/1.1 or did not arrive whole.", RequestID: audit.NewRequestID(),
+	}
+	if t.Host != "" {
+		e.Host = t.Authority()
+	}
+	s.Record(e)
+}
+
 // discard silences goproxy.
 type discard struct{}
 

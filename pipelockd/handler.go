@@ -182,6 +182,11 @@ func (x *exchange) locate(r *http.Request) *policy.Decision {
 	if named.host != t.Host || named.port != t.Port {
 		return refuse(policy.ReasonAuthorityMismatch, "The Host header does not name the host and port of the tunnel.")
 	}
+	for _, beside := range r.Header["Host"] { // HTTP/2 can have one beside its authority
+		if beside != r.Host {
+			return refuse(policy.ReasonAuthorityMismatch, "The host beside the authority names another one.")
+		}
+	}
 	return nil
 }
 

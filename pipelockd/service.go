@@ -75,6 +75,7 @@ func prepare(c *wire.Pipelockd, env daemon.Env) (*service, error) {
 		Leaf:     func(host string) (*tls.Certificate, error) { return s.table.Load().authority.Leaf(host) },
 		Handler:  s,
 		Refused:  s.serverNameRefused,
+		Unread:   s.requestUnread,
 		ErrorLog: s.errorLog,
 	})
 	return s, nil
