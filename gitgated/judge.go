@@ -101,7 +101,7 @@ func (p *push) secrets(ctx context.Context, q *mirror.Quarantine) error {
 	}
 	scan := &objectscan.Scan{
 		Command: q.Command, Start: mirror.Start, Allowed: p.policy.Load().allowed,
-		MaxObject: int64(p.to.Limits.MaxObjectBytes), Dir: q.Dir(),
+		MaxObject: int64(p.to.Limits.MaxObjectBytes), Dir: q.Dir(), Packs: q.Packs(),
 	}
 	began := time.Now()
 	found, err := scan.Run(ctx, ids)

@@ -45,6 +45,9 @@ func (q *Quarantine) Close() error { return os.RemoveAll(q.dir) }
 // Dir is a place for temporary files that goes with the quarantine.
 func (q *Quarantine) Dir() string { return q.dir }
 
+// Packs is the directory of what came in.
+func (q *Quarantine) Packs() string { return filepath.Join(q.dir, "objects", "pack") }
+
 func (q *Quarantine) environment() []string {
 	return []string{
 		"GIT_OBJECT_DIRECTORY=" + filepath.Join(q.dir, "objects"),

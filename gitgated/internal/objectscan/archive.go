@@ -51,7 +51,7 @@ func archiveKind(head []byte) kind {
 // hasZipEnd reports whether a zip's end stands at the end of data, as behind the
 // program of an archive that unpacks itself.
 func hasZipEnd(data []byte) bool {
-	return bytes.LastIndex(data[max(0, len(data)-(64<<10)-22):], []byte("PK\x05\x06")) >= 0
+	return bytes.Contains(data[max(0, len(data)-(64<<10)-22):], []byte("PK\x05\x06"))
 }
 
 // blob scans a file's contents, and what is packed in it.

@@ -1,7 +1,8 @@
 // Package objectscan looks for secrets in the objects of a push: every object
 // that would be new to the upstream, once, of whatever kind, and the names of
-// files. It asks git which objects these are (rev-list) and for their contents
-// (cat-file), so a secret is found wherever it stands in the history that would
+// files. It asks git which objects these are (rev-list), reads their contents from
+// the push's pack, and those that are large or elsewhere through git (cat-file), so
+// a secret is found wherever it stands in the history that would
 // leave, also in a file that a later commit of the same push removes, behind a
 // merge, in a tag's message or a note.
 //
@@ -16,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -23,6 +25,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/bottlesuite/bottle/gitgated/internal/packread"
 )
 
 // Finding is a secret, or something that cannot be read, in an object.
@@ -66,9 +70,13 @@ type Scan struct {
 	MaxFindings int
 	// Dir is for temporary files.
 	Dir string
+	// Packs is the directory of the quarantine's packs; "" asks git for everything.
+	Packs string
 
 	// Objects and Bytes count what was looked at, while it runs.
 	Objects, Bytes atomic.Int64
+
+	clean sums // lists of names
 
 	mu       sync.Mutex
 	findings []Finding
@@ -88,8 +96,8 @@ type entry struct {
 	oid, path, commit string
 }
 
-// batchSize is how many objects are asked of git at a time: their names fit into
-// a pipe, so that asking never blocks.
+// batchSize is how many objects a worker takes at a time: their names fit into a
+// pipe, so that asking git for them never blocks.
 const batchSize = 256
 
 // Run looks at everything that the ids lead to and no ref of the mirror does. It
@@ -102,6 +110,15 @@ func (s *Scan) Run(ctx context.Context, ids []string) ([]Finding, error) {
 	if s.Start == nil {
 		s.Start = (*exec.Cmd).Start
 	}
+	packs, err := s.open()
+	defer func() {
+		for _, p := range packs {
+			_ = p.Close() // it was only read
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	batches := make(chan []entry, 4)
 	g.Go(func() error {
@@ -109,9 +126,9 @@ func (s *Scan) Run(ctx context.Context, ids []string) ([]Finding, error) {
 		return s.list(gctx, ids, batches)
 	})
 	for range min(max(runtime.GOMAXPROCS(0), 1), 4) {
-		g.Go(func() error { return s.worker(gctx, batches) })
+		g.Go(func() error { return s.newWorker(packs).run(gctx, batches) })
 	}
-	err := g.Wait()
+	err = g.Wait()
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
@@ -119,6 +136,25 @@ func (s *Scan) Run(ctx context.Context, ids []string) ([]Finding, error) {
 		return strings.Compare(a.Path+"\x00"+a.Object+"\x00"+fmt.Sprintf("%09d", a.Line), b.Path+"\x00"+b.Object+"\x00"+fmt.Sprintf("%09d", b.Line))
 	})
 	return s.findings, err
+}
+
+// open opens the packs of the quarantine.
+func (s *Scan) open() (packs []*packread.Pack, err error) {
+	if s.Packs == "" {
+		return nil, nil
+	}
+	indexes, err := filepath.Glob(filepath.Join(s.Packs, "*.idx"))
+	if err != nil {
+		return nil, err
+	}
+	for _, index := range indexes {
+		p, err := packread.Open(index)
+		if err != nil {
+			return packs, err
+		}
+		packs = append(packs, p)
+	}
+	return packs, nil
 }
 
 // list sends the new objects, each once, oldest commit first.
@@ -184,31 +220,6 @@ func (s *Scan) batch(ctx context.Context, out io.Reader, batches chan<- []entry)
 			}
 		}
 	}
-}
-
-// worker reads batches of objects through a git process of its own.
-func (s *Scan) worker(ctx context.Context, batches <-chan []entry) error {
-	cmd := s.Command(ctx, "cat-file", "--batch-command", "--buffer")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := s.Start(cmd); err != nil {
-		return err
-	}
-	r := &reader{scan: s, in: bufio.NewReaderSize(out, 256<<10)}
-	err = r.all(ctx, in, batches)
-	_ = in.Close()
-	if err != nil {
-		_ = cmd.Cancel()
-		_ = cmd.Wait()
-		return err
-	}
-	return cmd.Wait()
 }
 
 // maxPerObject bounds how many findings one object is reported with.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os/exec"
 	"strconv"
 	"strings"
 )
@@ -14,33 +15,67 @@ import (
 // a larger one passes through a window.
 const wholeBytes = 4 << 20
 
-// reader reads the answers of one cat-file.
+// reader reads objects through a git cat-file of its own, which it starts when
+// the first one is needed.
 type reader struct {
 	scan *Scan
+	cmd  *exec.Cmd
+	ask  io.WriteCloser
 	in   *bufio.Reader
 	buf  []byte
-	// names is scratch for the names of a tree.
-	names []byte
 }
 
-func (r *reader) all(ctx context.Context, ask io.Writer, batches <-chan []entry) error {
+func (r *reader) start(ctx context.Context) (err error) {
+	r.cmd = r.scan.Command(ctx, "cat-file", "--batch-command", "--buffer")
+	if r.ask, err = r.cmd.StdinPipe(); err != nil {
+		return err
+	}
+	out, err := r.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := r.scan.Start(r.cmd); err != nil {
+		return err
+	}
+	r.in = bufio.NewReaderSize(out, 256<<10)
+	return nil
+}
+
+// stop ends git, at once if there was an error.
+func (r *reader) stop(err error) error {
+	if r.in == nil {
+		return err
+	}
+	_ = r.ask.Close()
+	if err != nil {
+		_ = r.cmd.Cancel()
+		_ = r.cmd.Wait()
+		return err
+	}
+	return r.cmd.Wait()
+}
+
+// all reads and scans a batch of objects.
+func (r *reader) all(ctx context.Context, batch []entry) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	if r.in == nil {
+		if err := r.start(ctx); err != nil {
+			return err
+		}
+	}
 	var question bytes.Buffer
-	for batch := range batches {
-		question.Reset()
-		for _, e := range batch {
-			question.WriteString("contents " + e.oid + "\n")
-		}
-		question.WriteString("flush\n")
-		if _, err := ask.Write(question.Bytes()); err != nil {
-			return fmt.Errorf("git cat-file ended: %w", err)
-		}
-		for _, e := range batch {
-			if err := r.object(ctx, e); err != nil {
-				return err
-			}
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+	for _, e := range batch {
+		question.WriteString("contents " + e.oid + "\n")
+	}
+	question.WriteString("flush\n")
+	if _, err := r.ask.Write(question.Bytes()); err != nil {
+		return fmt.Errorf("git cat-file ended: %w", err)
+	}
+	for _, e := range batch {
+		if err := r.object(ctx, e); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -63,14 +98,9 @@ func (r *reader) object(ctx context.Context, e entry) error {
 	if err != nil {
 		return fmt.Errorf("git cat-file said %q", head)
 	}
-	if size > r.scan.MaxObject {
-		return fmt.Errorf("%w: %s has %d bytes", ErrLarge, strings.TrimSpace(e.path+" "+e.oid), size)
-	}
-	r.scan.Objects.Add(1)
-	r.scan.Bytes.Add(size)
-	base := Finding{Object: e.oid, Kind: f[1], Path: printable(e.path), Commit: e.commit}
-	if f[1] == "commit" || f[1] == "tag" {
-		base.Path = ""
+	base, err := r.scan.take(e, f[1], size)
+	if err != nil {
+		return err
 	}
 	if err := r.contents(base, size); err != nil {
 		return err
@@ -90,29 +120,7 @@ func (r *reader) contents(base Finding, size int64) error {
 	if _, err := io.ReadFull(r.in, data); err != nil {
 		return fmt.Errorf("git cat-file ended: %w", err)
 	}
-	if base.Kind == "tree" {
-		data = r.treeNames(data)
-		return r.scan.report(named(base, find(data))...)
-	}
-	if base.Kind != "blob" {
-		return r.scan.report(placed(base, data, find(data))...)
-	}
-	return r.scan.report(r.scan.blob(base, data)...)
-}
-
-// treeNames are the names of a tree's entries, one a line; the raw ids beside
-// them would look like anything.
-func (r *reader) treeNames(data []byte) []byte {
-	r.names = r.names[:0]
-	for len(data) > 0 {
-		space, end := bytes.IndexByte(data, ' '), bytes.IndexByte(data, 0)
-		if space < 0 || end < space || len(data) < end+21 {
-			break // git's checks have refused such a tree before
-		}
-		r.names = append(append(r.names, data[space+1:end]...), '\n')
-		data = data[end+21:]
-	}
-	return r.names
+	return r.scan.whole(base, data)
 }
 
 // large scans a blob that is not held in memory. An archive is written to a file
