@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bottlesuite/bottle/gitgated/internal/objectscan"
 )
@@ -31,7 +33,7 @@ func (w *world) history(commits int) string {
 		texts = append(texts, strings.SplitAfter(string(data), "\n"))
 	}
 	cmd := exec.Command("git", "-C", dir, "fast-import", "--quiet", "--force")
-	cmd.Env, cmd.Stderr = w.environment(), w.log
+	cmd.Env, cmd.Stderr = append(w.environment(), fewBreaks...), w.log
 	pipe, err := cmd.StdinPipe()
 	must(w.t, err)
 	must(w.t, cmd.Start())
@@ -87,68 +89,105 @@ var cases = []struct {
 	{"500MB", func(w *world) string { return w.blob(500 << 20) }},
 }
 
+// measured is one of the cases with its objects in one pack and no ref to them,
+// as they come to the gate.
+type measured struct {
+	*world
+	clone, tip, base string
+}
+
+func measure(t testing.TB, prepare func(*world) string) measured {
+	m := measured{world: bareWorld(t)}
+	m.clone = prepare(m.world)
+	m.tip, m.base = m.git(m.clone, "rev-parse", "agent/work"), m.git(m.clone, "rev-parse", "origin/main")
+	m.git(m.clone, "update-ref", "-d", "refs/heads/agent/work")
+	m.git(m.clone, "repack", "-a", "-d", "-q", "-k")
+	return m
+}
+
+// push pushes to a new upstream behind sshd, directly or through a gate, and
+// returns how long that took.
+func (m measured) push(t testing.TB, gated bool) time.Duration {
+	w, s := bareWorld(t).overSSH()
+	url := w.config.Remotes[0].Upstream
+	args := []string{"-c", "core.sshCommand=ssh -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i " + s.identity}
+	if gated {
+		w.config.FetchMaxAge = 0 // the default
+		w.start()
+		url = w.url()
+		w.git(m.clone, "ls-remote", url)
+	}
+	began := time.Now()
+	w.git(m.clone, append(args, "push", "--quiet", url, m.tip+":refs/heads/agent/work")...)
+	took := time.Since(began)
+	_ = s.cmd.Process.Kill() // here and not at the end: there are many
+	if gated {
+		_ = w.daemon.Process.Kill()
+		_ = w.daemon.Wait()
+	}
+	must(t, errors.Join(os.RemoveAll(w.bare), os.RemoveAll(w.config.State)))
+	return took
+}
+
+// scan looks through what the push brings, as the gate does.
+func (m measured) scan(t testing.TB) *objectscan.Scan {
+	scan := &objectscan.Scan{MaxObject: 1 << 30, Dir: m.dir, Packs: filepath.Join(m.clone, ".git", "objects", "pack"), Command: func(ctx context.Context, args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, "git", args...)
+		cmd.Dir, cmd.Env = m.clone, m.environment()
+		return cmd
+	}}
+	found, err := scan.Run(context.Background(), []string{m.tip})
+	if err != nil || len(found) > 0 {
+		t.Fatal(found, err)
+	}
+	return scan
+}
+
+// gitleaks runs the program that GITLEAKS names over the same commits.
+func (m measured) gitleaks(t testing.TB) {
+	program := os.Getenv("GITLEAKS")
+	if program == "" {
+		t.Skip("GITLEAKS does not name the program")
+	}
+	cmd := exec.Command(program, "git", "--no-banner", "--exit-code=0", "--log-opts="+m.base+".."+m.tip, m.clone)
+	cmd.Env = m.environment()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
 // BenchmarkPush pushes to an upstream behind sshd, directly and through the gate.
 // One iteration is one push into a repository that has none of it.
 func BenchmarkPush(b *testing.B) {
 	for _, c := range cases {
-		for _, way := range []string{"direct", "gated"} {
+		m := measure(b, c.make)
+		for way, gated := range map[string]bool{"direct": false, "gated": true} {
 			b.Run(c.name+"/"+way, func(b *testing.B) {
+				var total time.Duration
 				for b.Loop() {
-					b.StopTimer()
-					w, s := bareWorld(b).overSSH()
-					dir := c.make(w)
-					url := w.config.Remotes[0].Upstream
-					if way == "gated" {
-						w.config.FetchMaxAge = 0 // the default
-						w.start()
-						url = w.url()
-						w.git(dir, "ls-remote", url)
-					} else {
-						w.git(dir, "config", "core.sshCommand", "ssh -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i "+s.identity)
-					}
-					b.StartTimer()
-					w.git(dir, "push", "--quiet", url, "agent/work")
+					total += m.push(b, gated)
 				}
+				b.ReportMetric(float64(total.Nanoseconds())/float64(b.N), "ns/op") // without the preparation
 			})
 		}
 	}
 }
 
 // BenchmarkScan looks through what such a push brings, with this gate's scan and
-// with `gitleaks git` on the same commits. GITLEAKS names that program.
+// with `gitleaks git` on the same commits.
 func BenchmarkScan(b *testing.B) {
 	for _, c := range cases {
-		w := bareWorld(b)
-		dir := c.make(w)
-		tip, base := w.git(dir, "rev-parse", "agent/work"), w.git(dir, "rev-parse", "origin/main")
-		w.git(dir, "update-ref", "-d", "refs/heads/agent/work")
-		w.git(dir, "repack", "-a", "-d", "-q", "-k")
+		m := measure(b, c.make)
 		b.Run(c.name+"/gitgated", func(b *testing.B) {
 			for b.Loop() {
-				scan := &objectscan.Scan{MaxObject: 1 << 30, Dir: w.dir, Command: func(ctx context.Context, args ...string) *exec.Cmd {
-					cmd := exec.CommandContext(ctx, "git", args...)
-					cmd.Dir, cmd.Env = dir, w.environment()
-					return cmd
-				}}
-				found, err := scan.Run(context.Background(), []string{tip})
-				if err != nil || len(found) > 0 {
-					b.Fatal(found, err)
-				}
+				scan := m.scan(b)
 				b.SetBytes(scan.Bytes.Load())
 				b.ReportMetric(float64(scan.Objects.Load()), "objects")
 			}
 		})
 		b.Run(c.name+"/gitleaks", func(b *testing.B) {
-			program := os.Getenv("GITLEAKS")
-			if program == "" {
-				b.Skip("GITLEAKS does not name the program")
-			}
 			for b.Loop() {
-				cmd := exec.Command(program, "git", "--no-banner", "--exit-code=0", "--log-opts="+base+".."+tip, dir)
-				cmd.Env = w.environment()
-				if out, err := cmd.CombinedOutput(); err != nil {
-					b.Fatalf("%v\n%s", err, out)
-				}
+				m.gitleaks(b)
 			}
 		})
 	}

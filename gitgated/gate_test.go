@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/testkit"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
@@ -22,8 +23,10 @@ var upstreams = map[string]func(testing.TB) *world{
 }
 
 func TestCloneFetchPush(t *testing.T) {
+	t.Parallel()
 	for name, begin := range upstreams {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := begin(t)
 			for _, url := range []string{w.url(), "git://" + w.gitPort + "/app"} {
 				for _, version := range []string{"0", "2"} {
@@ -59,6 +62,7 @@ func TestCloneFetchPush(t *testing.T) {
 }
 
 func TestFetchSeesTheUpstreamAsItIs(t *testing.T) {
+	t.Parallel()
 	w := bareWorld(t).overHTTPS().start()
 	dir := w.clone()
 	seed := filepath.Join(w.dir, "seed")
@@ -77,6 +81,7 @@ func TestFetchSeesTheUpstreamAsItIs(t *testing.T) {
 }
 
 func TestShallowAndPartialClones(t *testing.T) {
+	t.Parallel()
 	w := bareWorld(t).overHTTPS().start()
 	seed := filepath.Join(w.dir, "seed")
 	for range 5 {
@@ -103,6 +108,7 @@ func TestShallowAndPartialClones(t *testing.T) {
 }
 
 func TestEmptyUpstream(t *testing.T) {
+	t.Parallel()
 	for _, head := range []string{"main", "master"} {
 		w := bareWorld(t).overHTTPS()
 		must(t, os.RemoveAll(w.bare))
@@ -125,6 +131,7 @@ func TestEmptyUpstream(t *testing.T) {
 
 // TestAllOrNothing pushes two refs of which the upstream itself refuses one.
 func TestAllOrNothing(t *testing.T) {
+	t.Parallel()
 	w := bareWorld(t).overHTTPS().start()
 	dir := w.clone()
 	w.commit(dir, "a", "1", "One")
@@ -146,6 +153,7 @@ func TestAllOrNothing(t *testing.T) {
 }
 
 func TestUpstreamTroubles(t *testing.T) {
+	t.Parallel()
 	fails := func(t *testing.T, w *world, want ...string) {
 		t.Helper()
 		began := time.Now()
@@ -164,6 +172,7 @@ func TestUpstreamTroubles(t *testing.T) {
 		t.Log(strings.TrimSpace(out))
 	}
 	t.Run("down after it was up", func(t *testing.T) {
+		t.Parallel()
 		w, s := bareWorld(t).overSSH()
 		w.start()
 		w.clone()
@@ -176,11 +185,13 @@ func TestUpstreamTroubles(t *testing.T) {
 		}
 	})
 	t.Run("silent", func(t *testing.T) {
+		t.Parallel()
 		w, s := bareWorld(t).overSSH()
 		must(t, s.cmd.Process.Signal(os.Signal(stopSignal)))
 		fails(t, w.start(), "upstream_unreachable")
 	})
 	t.Run("host key changed", func(t *testing.T) {
+		t.Parallel()
 		w, s := bareWorld(t).overSSH()
 		other := w.startSSH()
 		w.config.Remotes[0].KnownHostKey = other.hostKey
@@ -188,11 +199,13 @@ func TestUpstreamTroubles(t *testing.T) {
 		_ = s
 	})
 	t.Run("host key missing", func(t *testing.T) {
+		t.Parallel()
 		w, s := bareWorld(t).overSSH()
 		w.config.Remotes[0].KnownHostKey = ""
 		fails(t, w.start(), "host_key_missing", "SHA256:", s.hostKey)
 	})
 	t.Run("host key of another kind", func(t *testing.T) {
+		t.Parallel()
 		w, _ := bareWorld(t).overSSH()
 		key := filepath.Join(w.dir, "rsa")
 		must(t, exec.Command("ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", key).Run())
@@ -202,32 +215,38 @@ func TestUpstreamTroubles(t *testing.T) {
 		fails(t, w.start(), "host_key_changed")
 	})
 	t.Run("key refused", func(t *testing.T) {
+		t.Parallel()
 		w, _ := bareWorld(t).overSSH()
 		w.config.Remotes[0].IdentityFile = w.startSSH().identity
 		fails(t, w.start(), "credential_refused", "deploy key")
 	})
 	t.Run("token refused", func(t *testing.T) {
+		t.Parallel()
 		w := bareWorld(t).overHTTPS().start()
 		w.clone()
 		must(t, os.WriteFile(filepath.Join(w.config.SecretsDir, "APP_TOKEN"), []byte("tok-expired-"+random(8)), 0o600))
 		fails(t, w, "credential_refused", "token")
 	})
 	t.Run("certificate unknown", func(t *testing.T) {
+		t.Parallel()
 		w := bareWorld(t).overHTTPS()
 		w.config.UpstreamCA = nil
 		fails(t, w.start(), "upstream_untrusted", "extra_ca")
 	})
 	t.Run("https down", func(t *testing.T) {
+		t.Parallel()
 		w := bareWorld(t).overHTTPS()
-		w.config.Remotes[0].Upstream = "https://" + freePort(t) + "/x.git"
+		w.config.Remotes[0].Upstream = "https://" + testkit.FreeAddress(t) + "/x.git"
 		fails(t, w.start(), "upstream_unreachable")
 	})
 	t.Run("no such repository", func(t *testing.T) {
+		t.Parallel()
 		w := bareWorld(t).overHTTPS()
 		w.config.Remotes[0].Upstream = strings.Replace(w.config.Remotes[0].Upstream, "app", "nope", 1)
 		fails(t, w.start(), "no repository")
 	})
 	t.Run("not declared", func(t *testing.T) {
+		t.Parallel()
 		w := bareWorld(t).overHTTPS().start()
 		out, err := w.try("", "clone", "http://"+w.http+"/other.git")
 		if err == nil || !strings.Contains(out, "remote_unknown") {
@@ -237,6 +256,7 @@ func TestUpstreamTroubles(t *testing.T) {
 }
 
 func TestBadCredentialsAreRefusedAtTheStart(t *testing.T) {
+	t.Parallel()
 	locked := func(w *world) string {
 		file := filepath.Join(w.dir, "locked")
 		must(w.t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "passphrase", "-f", file).Run())
@@ -269,6 +289,7 @@ func TestBadCredentialsAreRefusedAtTheStart(t *testing.T) {
 // TestCredentialsStayInTheirFiles looks for the token wherever it could have
 // been left, while git talks to the upstream and afterwards.
 func TestCredentialsStayInTheirFiles(t *testing.T) {
+	t.Parallel()
 	w := bareWorld(t).overHTTPS().start()
 	seen := make(chan string, 1)
 	done := make(chan struct{})
@@ -310,6 +331,7 @@ func TestCredentialsStayInTheirFiles(t *testing.T) {
 }
 
 func TestReloadApprovesAFinding(t *testing.T) {
+	t.Parallel()
 	w := bareWorld(t).overHTTPS().start()
 	dir := w.clone()
 	w.commit(dir, "fixture.txt", "token = "+secretToken()+"\n", "A fixture")

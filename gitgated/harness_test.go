@@ -10,13 +10,11 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,6 +27,7 @@ import (
 
 	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/daemon"
+	"github.com/bottlesuite/bottle/internal/testkit"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
@@ -38,7 +37,12 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && slices.Contains([]string{"ssh-link", "credential", "serve", "check", "validate", "status"}, os.Args[1]) {
 		os.Exit(daemon.Main(Run))
 	}
-	os.Exit(m.Run())
+	if len(os.Args) == 3 && os.Args[1] == "bench-table" {
+		os.Exit(writeTable(os.Args[2]))
+	}
+	code := m.Run()
+	_ = os.RemoveAll(template.dir) // in the system's directory for such
+	os.Exit(code)
 }
 
 // world is an upstream, a gate in front of it, and an agent behind that.
@@ -57,6 +61,7 @@ type world struct {
 	said     string // of the last push
 	before   string // the upstream before it
 	token    string
+	path     string // of commands that an sshd offers beside the system's
 }
 
 type lockedBuffer struct {
@@ -115,22 +120,49 @@ func random(n int) string {
 // secretToken makes what looks like a token of GitHub, new each time.
 func secretToken() string { return "ghp_" + random(36) }
 
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // bareWorld makes an upstream with one commit on main, and no gate yet.
 func bareWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), log: &lockedBuffer{}, requests: &requests{}, token: "tok-" + random(24)}
-	w.home = filepath.Join(w.dir, "home")
-	w.bare = filepath.Join(w.dir, "upstream", "group", "app.git")
-	must(t, errors.Join(os.MkdirAll(w.home, 0o700), os.MkdirAll(filepath.Dir(w.bare), 0o700)))
-	must(t, os.WriteFile(filepath.Join(w.home, ".gitconfig"), []byte("[user]\n\tname = Agent\n\temail = agent@example.com\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"), 0o600))
+	w.home, w.bare = filepath.Join(w.dir, "home"), filepath.Join(w.dir, "upstream", "group", "app.git")
+	w.seed()
+	w.http, w.gitPort = testkit.FreeAddress(t), testkit.FreeAddress(t)
+	w.file = filepath.Join(w.dir, "gitgated.yaml")
+	w.config = wire.Gitgated{
+		Version: 1, Bottle: "demo-ab12z", Listen: wire.GitgatedListen{HTTP: w.http, Git: w.gitPort, Admin: testkit.FreeAddress(t)},
+		Audit: wire.Audit{File: filepath.Join(w.dir, "audit.jsonl")}, State: filepath.Join(w.dir, "state"),
+		SecretsDir: filepath.Join(w.dir, "secrets"), FetchMaxAge: wire.Duration(time.Millisecond),
+	}
+	must(t, os.Mkdir(w.config.SecretsDir, 0o700))
+	return w
+}
+
+// template is a directory with what every world begins with, made once.
+var template struct {
+	sync.Mutex
+	dir string
+}
+
+// seed gives the world an upstream with one commit, the clone that it came from,
+// and the home of the agent.
+func (w *world) seed() {
+	w.t.Helper()
+	template.Lock()
+	defer template.Unlock()
+	if template.dir == "" {
+		dir, err := os.MkdirTemp("", "gitgated-test-")
+		must(w.t, err)
+		template.dir = dir
+		t := &world{t: w.t, dir: dir, home: filepath.Join(dir, "home"), bare: filepath.Join(dir, "upstream", "group", "app.git")}
+		t.plant()
+	}
+	must(w.t, os.CopyFS(w.dir, os.DirFS(template.dir)))
+}
+
+func (w *world) plant() {
+	w.t.Helper()
+	must(w.t, errors.Join(os.MkdirAll(w.home, 0o700), os.MkdirAll(filepath.Dir(w.bare), 0o700)))
+	must(w.t, os.WriteFile(filepath.Join(w.home, ".gitconfig"), []byte("[user]\n\tname = Agent\n\temail = agent@example.com\n[init]\n\tdefaultBranch = main\n[advice]\n\tdetachedHead = false\n"), 0o600))
 	w.git("", "init", "--quiet", "--bare", w.bare)
 	for _, kv := range []string{"http.receivepack=true", "core.logAllRefUpdates=always", "uploadpack.allowFilter=true"} {
 		k, v, _ := strings.Cut(kv, "=")
@@ -144,15 +176,6 @@ func bareWorld(t testing.TB) *world {
 	w.git(seed, "push", "--quiet", w.bare, "main")
 	w.git(seed, "tag", "v1")
 	w.git(seed, "push", "--quiet", w.bare, "v1")
-	w.http, w.gitPort = freePort(t), freePort(t)
-	w.file = filepath.Join(w.dir, "gitgated.yaml")
-	w.config = wire.Gitgated{
-		Version: 1, Bottle: "demo-ab12z", Listen: wire.GitgatedListen{HTTP: w.http, Git: w.gitPort, Admin: freePort(t)},
-		Audit: wire.Audit{File: filepath.Join(w.dir, "audit.jsonl")}, State: filepath.Join(w.dir, "state"),
-		SecretsDir: filepath.Join(w.dir, "secrets"), FetchMaxAge: wire.Duration(time.Millisecond),
-	}
-	must(t, os.Mkdir(w.config.SecretsDir, 0o700))
-	return w
 }
 
 // overHTTPS gives the world an https upstream and a remote for it.
@@ -203,68 +226,6 @@ func (w *world) overHTTPS() *world {
 
 func agentRefs() wire.GitRefs {
 	return wire.GitRefs{Allow: []string{"refs/heads/agent/*", "refs/tags/*", "refs/notes/*"}}
-}
-
-// sshServer is a real sshd.
-type sshServer struct {
-	address, hostKey, identity string
-	cmd                        *exec.Cmd
-}
-
-// startSSH runs an sshd that lets one key in.
-func (w *world) startSSH() *sshServer {
-	t, dir := w.t, filepath.Join(w.dir, "sshd-"+random(4))
-	sshd, err := exec.LookPath("sshd")
-	if err != nil {
-		sshd = "/usr/sbin/sshd"
-	}
-	if _, err := os.Stat(sshd); err != nil {
-		t.Skip("there is no sshd here: install openssh-server")
-	}
-	must(t, os.Mkdir(dir, 0o700))
-	s := &sshServer{address: freePort(t), identity: filepath.Join(dir, "id")}
-	for _, key := range []string{"host", "id"} {
-		must(t, exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, key)).Run())
-	}
-	pub, err := os.ReadFile(filepath.Join(dir, "host.pub"))
-	must(t, err)
-	s.hostKey = strings.Join(strings.Fields(string(pub))[:2], " ")
-	if os.Getuid() == 0 {
-		must(t, os.MkdirAll("/run/sshd", 0o755))
-	}
-	host, port, _ := net.SplitHostPort(s.address)
-	// SHLVL keeps bash from reading the .bashrc of whoever runs the tests.
-	conf := fmt.Sprintf("ListenAddress %s\nPort %s\nHostKey %s/host\nAuthorizedKeysFile %s/id.pub\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nAcceptEnv GIT_PROTOCOL\nSetEnv SHLVL=2\nLogLevel ERROR\n", host, port, dir, dir)
-	must(t, os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o600))
-	s.cmd = exec.Command(sshd, "-D", "-e", "-f", filepath.Join(dir, "conf"))
-	s.cmd.Stderr = w.log
-	must(t, s.cmd.Start())
-	t.Cleanup(func() { _ = s.cmd.Process.Kill(); _ = s.cmd.Wait() })
-	waitFor(t, s.address)
-	return s
-}
-
-func waitFor(t testing.TB, address string) {
-	t.Helper()
-	for range 500 {
-		if c, err := net.Dial("tcp", address); err == nil {
-			_ = c.Close()
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatalf("nobody listens on %s", address)
-}
-
-// overSSH gives the world an upstream behind an sshd.
-func (w *world) overSSH() (*world, *sshServer) {
-	s := w.startSSH()
-	me, err := user.Current()
-	must(w.t, err)
-	w.config.Remotes = []wire.GitRemote{{
-		Name: "app", Upstream: "ssh://" + me.Username + "@" + s.address + w.bare, IdentityFile: s.identity, KnownHostKey: s.hostKey, Refs: agentRefs(),
-	}}
-	return w, s
 }
 
 // writeConfig writes the configuration as it is now.

@@ -10,6 +10,7 @@ import (
 	"github.com/bottlesuite/bottle/gitgated/internal/objectscan"
 	"github.com/bottlesuite/bottle/gitgated/internal/refpolicy"
 	"github.com/bottlesuite/bottle/gitgated/internal/sshlink"
+	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/policy"
 )
 
@@ -118,9 +119,21 @@ func (p *push) secrets(ctx context.Context, q *mirror.Quarantine) error {
 	}
 	if len(found) > 0 {
 		p.report.findings(p.to.Name, found)
+		p.record(found)
 		p.denyAll(policy.Denied(reasonOf(found[0]), found[0].Rule, describe(found[0])))
 	}
 	return nil
+}
+
+// record writes a line for each finding, by which an operator who is asked to let
+// it pass sees what it is without the agent's word.
+func (p *push) record(found []objectscan.Finding) {
+	for _, f := range found {
+		p.Record(audit.Entry{
+			Event: "finding", Decision: policy.Deny, Reason: reasonOf(f), Rule: f.Rule, Detail: masked(describe(f)),
+			Host: p.to.upstream.Address(), Path: "/" + p.to.Name + ".git/" + f.Object, RequestID: p.start.id,
+		})
+	}
 }
 
 // forced finds updates of branches that would lose commits.

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bottlesuite/bottle/gitgated/internal/mirror"
 	"github.com/bottlesuite/bottle/gitgated/internal/sshlink"
 	"github.com/bottlesuite/bottle/internal/certs"
 	"github.com/bottlesuite/bottle/internal/gitremote"
@@ -64,7 +65,7 @@ const (
 var sha256Shape = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // newLFSClient is for what LFS needs beside git. Storage that an upstream names
-// may be anywhere public; another address must be the upstream's own.
+// may be anywhere public; another host must be the upstream's own.
 func newLFSClient(roots string) (*http.Client, error) {
 	pool, err := certs.LoadPool(roots)
 	if err != nil {
@@ -78,7 +79,7 @@ func newLFSClient(roots string) (*http.Client, error) {
 	return &http.Client{
 		Transport: &http.Transport{
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				if own, _ := ctx.Value(ownAddress{}).(string); own == address {
+				if host, _, err := net.SplitHostPort(address); err == nil && host == ctx.Value(ownHost{}) {
 					return direct.DialContext(ctx, network, address)
 				}
 				return public.DialContext(ctx, network, address)
@@ -97,8 +98,9 @@ func newLFSClient(roots string) (*http.Client, error) {
 	}, nil
 }
 
-// ownAddress is the context key of the address that may be private.
-type ownAddress struct{}
+// ownHost is the context key of the host that may be private: the one that the
+// operator declared. On which port its LFS server is, an upstream behind SSH says.
+type ownHost struct{}
 
 // lfsEndpoint is where the batch API of a remote is, with what authenticates
 // there.
@@ -113,18 +115,30 @@ func (s *service) lfsEndpoint(ctx context.Context, to *remote) (lfsAction, error
 		}
 		return a, nil
 	}
-	var out bytes.Buffer
-	user := u.User
+	return s.lfsAuthenticate(ctx, to)
+}
+
+// maxAnswer bounds what git-lfs-authenticate prints, in bytes.
+const maxAnswer = 64 << 10
+
+// lfsAuthenticate asks an upstream behind SSH where its LFS server is and what
+// authenticates there, as git-lfs does.
+func (s *service) lfsAuthenticate(ctx context.Context, to *remote) (lfsAction, error) {
+	user := to.upstream.User
 	if user == "" {
 		user = "git"
 	}
-	server := sshlink.Server{Address: u.Address(), User: user, IdentityFile: to.IdentityFile, KnownHostKey: to.KnownHostKey}
-	if err := sshlink.Run(ctx, server, "", "git-lfs-authenticate '"+u.Path+"' download", http.NoBody, &out, io.Discard); err != nil {
-		return lfsAction{}, err
+	out := &mirror.Tail{Max: maxAnswer}
+	server := sshlink.Server{Address: to.upstream.Address(), User: user, IdentityFile: to.IdentityFile, KnownHostKey: to.KnownHostKey}
+	err := sshlink.Run(ctx, server, "", "git-lfs-authenticate '"+to.upstream.Path+"' download", http.NoBody, out, io.Discard)
+	var f *sshlink.Fault
+	if errors.As(err, &f) {
+		return lfsAction{}, f
 	}
 	var a lfsAction
-	if err := json.Unmarshal(out.Bytes(), &a); err != nil || !strings.HasPrefix(a.Href, "https://") {
-		return lfsAction{}, errors.New("the server offers no LFS over https")
+	if err != nil || json.Unmarshal([]byte(out.String()), &a) != nil || !strings.HasPrefix(a.Href, "https://") {
+		return lfsAction{}, &sshlink.Fault{Reason: policy.ReasonUpstreamRefused, Detail: fmt.Sprintf(
+			"The server %s tells no LFS address over https when it is asked over SSH (git-lfs-authenticate). Clone without its objects (GIT_LFS_SKIP_SMUDGE=1 git clone), or ask the operator to declare the remote by its https URL with a token_ref.", to.upstream.Address())}
 	}
 	return a, nil
 }
@@ -177,6 +191,26 @@ func hideQuery(err error) string {
 	return err.Error() + "."
 }
 
+// readBatch reads a batch request. What is asked for is judged here: nothing but
+// ids and sizes goes on to the upstream.
+func readBatch(in io.Reader) (q lfsRequest, err error) {
+	if json.NewDecoder(in).Decode(&q) != nil {
+		return q, errors.New("it is no JSON of that form")
+	}
+	if q.Operation != "download" {
+		return q, nil // which is refused anyway
+	}
+	if len(q.Objects) > maxObjects {
+		return q, fmt.Errorf("it asks for more than %d objects", maxObjects)
+	}
+	for _, o := range q.Objects {
+		if !sha256Shape.MatchString(o.OID) || o.Size < 0 {
+			return q, errors.New("an object has no id of 64 hexadecimal digits, or no size")
+		}
+	}
+	return q, nil
+}
+
 // lfsBatch answers a download batch with addresses of the gate's own, and
 // refuses uploads: their objects would not pass the scan of a push.
 func (s *service) lfsBatch(w http.ResponseWriter, r *http.Request) {
@@ -186,18 +220,17 @@ func (s *service) lfsBatch(w http.ResponseWriter, r *http.Request) {
 		s.deny(w, r, st, *d)
 		return
 	}
-	var q lfsRequest
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBatch)).Decode(&q)
+	q, err := readBatch(http.MaxBytesReader(w, r.Body, maxBatch))
 	switch {
-	case err != nil || len(q.Objects) > maxObjects:
-		s.deny(w, r, st, policy.Denied(policy.ReasonBadRequest, "", "This is no batch request of Git LFS."))
+	case err != nil:
+		s.deny(w, r, st, policy.Denied(policy.ReasonBadRequest, "", "This is no batch request of Git LFS: "+err.Error()+"."))
 		return
 	case q.Operation != "download":
 		s.lfsRefuse(w, st, to, policy.Denied(policy.ReasonLFSUpload, "remotes."+to.Name,
 			"LFS objects cannot be uploaded through the git gate; commit the file as it is (git lfs untrack), or ask the operator to upload it."))
 		return
 	}
-	ctx := context.WithValue(r.Context(), ownAddress{}, to.upstream.Address())
+	ctx := context.WithValue(r.Context(), ownHost{}, to.upstream.Host)
 	a, err := s.lfsAsk(ctx, to, q.Objects)
 	if err != nil {
 		s.lfsRefuse(w, st, to, s.decide(err))
@@ -248,7 +281,7 @@ func (s *service) lfsObject(w http.ResponseWriter, r *http.Request) {
 	defer leave()
 	var size int64
 	_, _ = fmt.Sscan(r.URL.Query().Get("size"), &size) // the server knows better
-	ctx := context.WithValue(r.Context(), ownAddress{}, to.upstream.Address())
+	ctx := context.WithValue(r.Context(), ownHost{}, to.upstream.Host)
 	resp, err := s.lfsOpen(ctx, to, lfsID{oid, size})
 	if err != nil {
 		s.lfsRefuse(w, st, to, s.decide(err))

@@ -162,7 +162,7 @@ func (r *report) findings(remote string, all []objectscan.Finding) {
 		if f.Last {
 			continue // cannot be approved
 		}
-		ask := wire.Ask{Tool: "gitleaks-allow", Arguments: map[string]any{
+		ask := wire.Ask{Tool: wire.ToolGitleaks, Arguments: map[string]any{
 			"remote": remote, "object": f.Object, "rule": f.Rule, "path": f.Path, "commit": f.Commit, "justification": "",
 		}}
 		if text, err := json.Marshal(ask.Arguments); err == nil {

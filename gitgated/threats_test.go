@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/bottlesuite/bottle/internal/policy"
+	"github.com/bottlesuite/bottle/internal/testkit"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
@@ -225,7 +226,7 @@ var attempts = []attempt{
 		return []string{"HEAD"}
 	}},
 	{"a push larger than one may be", policy.ReasonPushLimit, func(w *world, dir, s string) []string {
-		w.commit(dir, "noise", random(40<<20), "A")
+		w.commit(dir, "noise", random(6<<20), "A")
 		return []string{"HEAD"}
 	}},
 	{"more refs than one push may change", policy.ReasonPushLimit, func(w *world, dir, s string) []string {
@@ -243,9 +244,10 @@ func (w *world) settle() { w.before = w.state() }
 // TestNothingOfTheseArrives is the table of THREATS: each push is refused with
 // its reason, and the upstream's refs, reflogs and objects stay as they were.
 func TestNothingOfTheseArrives(t *testing.T) {
+	t.Parallel()
 	w := bareWorld(t).overHTTPS()
 	w.config.FetchMaxAge = 0
-	w.config.Remotes[0].Limits = wire.GitLimits{MaxObjectBytes: 32 << 20, MaxPushBytes: 16 << 20, MaxRefs: 50}
+	w.config.Remotes[0].Limits = wire.GitLimits{MaxObjectBytes: 32 << 20, MaxPushBytes: 2 << 20, MaxRefs: 50}
 	w.start()
 	base := w.clone()
 	t.Logf("%-58s %-22s %s", "a secret in, or", "reason", "what the agent was told first")
@@ -312,6 +314,7 @@ func first(said string) string {
 // TestOldHistoryIsNotBlamed has a secret upstream already: a new branch from
 // there is not stopped by it.
 func TestOldHistoryIsNotBlamed(t *testing.T) {
+	t.Parallel()
 	w := bareWorld(t).overHTTPS()
 	seed := filepath.Join(w.dir, "seed")
 	w.commit(seed, "old.txt", secretToken(), "An old mistake")
@@ -325,6 +328,7 @@ func TestOldHistoryIsNotBlamed(t *testing.T) {
 // TestAgentsConfigurationCannotRedirect lets the agent write what it likes: the
 // gate's credential goes to the declared upstream or nowhere.
 func TestAgentsConfigurationCannotRedirect(t *testing.T) {
+	t.Parallel()
 	w := bareWorld(t).overHTTPS().start()
 	var heard requests
 	l := listenAndRecord(t, &heard)
@@ -344,7 +348,7 @@ func TestAgentsConfigurationCannotRedirect(t *testing.T) {
 
 func listenAndRecord(t *testing.T, heard *requests) string {
 	t.Helper()
-	address := freePort(t)
+	address := testkit.FreeAddress(t)
 	server := &http.Server{Addr: address, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		heard.add(fmt.Sprint(r.Method, r.URL, r.Header))
 		w.WriteHeader(http.StatusNotFound)
