@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,14 +18,14 @@ const inhibit = "com.docker.network.bridge.inhibit_ipv4"
 
 // members is the topology: which services may be on which network.
 var members = map[string][]string{
-	"inside":  {"agent", "egress", "pipelock", "git-gate", "supervise"}, // pipelock only in a bottle without egress
+	"inside":  {"agent", "gateway", "egress", "pipelock", "git-gate", "supervise"}, // pipelock only in a bottle without egress
 	"relay":   {"egress", "pipelock"},
 	"outside": {"pipelock", "git-gate"},
 }
 
 // mountRoots are the places of the bundle that a service may see, and how.
 var mountRoots = map[string]struct{ readOnly bool }{
-	"config": {true}, "clients": {true}, "ca": {true}, "audit": {false}, "queue": {false}, "mirrors": {false},
+	"config": {true}, "clients": {true}, "skills": {true}, "ca": {true}, "audit": {false}, "queue": {false}, "mirrors": {false}, "net": {false},
 }
 
 // queueMounts are the parts of the queue, for superviserd alone, and whether it
@@ -33,9 +34,21 @@ var queueMounts = map[string]struct{ readOnly bool }{
 	"queue/proposals": {false}, "queue/decisions": {true},
 }
 
+// WorkspaceDir is where the agent works.
+const WorkspaceDir = "/home/agent/workspace"
+
+// Terms are what a project is held to beside what always holds.
+type Terms struct {
+	// Workspace is the directory of the host that the operator mounts into the
+	// agent's, "" for none.
+	Workspace string
+	// Pinned wants every image named by its id or digest.
+	Pinned bool
+}
+
 // Lint holds a project against the invariants of a bottle. It returns every
 // violation, each with the service or network that it is about.
-func Lint(p *types.Project) error {
+func Lint(p *types.Project, t Terms) error {
 	var errs []error
 	report := func(where, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("compose: %s %s", where, fmt.Sprintf(format, args...)))
@@ -49,8 +62,12 @@ func Lint(p *types.Project) error {
 		say := func(f string, a ...any) { report("service "+name, f, a...) }
 		lintPrivileges(s, say)
 		lintLimits(s, say)
-		lintMounts(s, say)
+		lintMounts(s, t.Workspace, say)
+		if t.Pinned && !pinned.MatchString(s.Image) {
+			say("runs %q, which may become another image; only an id or a digest may not", s.Image)
+		}
 		lintMembership(p, s, say)
+		lintGateway(s, say)
 	}
 	lintOrder(p, report)
 	if len(p.Volumes)+len(p.Configs) > 0 {
@@ -58,6 +75,9 @@ func Lint(p *types.Project) error {
 	}
 	return errors.Join(errs...)
 }
+
+// pinned is a reference that leads to one image for good.
+var pinned = regexp.MustCompile(`^([^@]+@)?sha256:[0-9a-f]{64}$`)
 
 func lintNetwork(name string, n types.NetworkConfig, say func(string, ...any)) {
 	if _, ok := members[name]; !ok {
@@ -143,7 +163,7 @@ func lintLimits(s types.ServiceConfig, say func(string, ...any)) {
 	}
 }
 
-func lintMounts(s types.ServiceConfig, say func(string, ...any)) {
+func lintMounts(s types.ServiceConfig, workspace string, say func(string, ...any)) {
 	if len(s.VolumesFrom)+len(s.Configs)+len(s.EnvFiles) > 0 {
 		say("mounts volumes of others, configs or environment files")
 	}
@@ -152,20 +172,23 @@ func lintMounts(s types.ServiceConfig, say func(string, ...any)) {
 		top, _, _ := strings.Cut(src, "/")
 		root, ok := mountRoots[top]
 		switch {
+		case s.Name == "agent" && workspace != "" && v.Type == types.VolumeTypeBind && v.Source == workspace && v.Target == WorkspaceDir:
 		case v.Type != types.VolumeTypeBind || path.IsAbs(v.Source) || !ok:
-			say("mounts %s %s; only ./config, ./clients, ./ca, ./audit, ./queue and ./mirrors of the bundle are mounted", v.Type, v.Source)
+			say("mounts %s %s; only ./config, ./clients, ./skills, ./ca, ./audit, ./queue and ./mirrors of the bundle are mounted", v.Type, v.Source)
 		case root.readOnly && !v.ReadOnly:
 			say("mounts %s writable", v.Source)
 		case src == "ca" || src == "audit" || src == "ca/roots" || strings.HasPrefix(src, "ca/roots/"):
 			say("mounts %s, which holds what is not its own", v.Source)
 		case top == "mirrors" && s.Name != "git-gate":
 			say("mounts %s, which is for git-gate alone", v.Source)
+		case top == "net" && s.Name != "gateway":
+			say("mounts %s, which is for gateway alone", v.Source)
 		case top == "queue" && s.Name != "supervise":
 			say("mounts %s, which is for supervise alone", v.Source)
 		case top == "queue" && !queueMount(src, v.ReadOnly):
 			say("mounts %s of the queue in another way than proposals to write and decisions to read", v.Source)
 		case s.Name == "agent" && !slices.Contains(agentMounts, src):
-			say("mounts %s; the agent sees its certificate, its prompt and the settings of its clients", v.Source)
+			say("mounts %s; the agent sees its certificate, its prompt, its skills and the settings of its clients", v.Source)
 		}
 	}
 	if s.Name != "egress" && s.Name != "git-gate" && len(s.Secrets) > 0 {
@@ -179,7 +202,7 @@ func queueMount(src string, readOnly bool) bool {
 }
 
 // agentMounts is all that the agent sees of the bundle.
-var agentMounts = []string{"ca/agent", "config/prompt.md", "config/resolv.conf", "config/gitconfig", "clients"}
+var agentMounts = []string{"ca/agent", "config/prompt.md", "config/resolv.conf", "config/gitconfig", "clients", "skills"}
 
 func lintMembership(p *types.Project, s types.ServiceConfig, say func(string, ...any)) {
 	if len(s.Networks) == 0 {
@@ -201,13 +224,14 @@ func lintMembership(p *types.Project, s types.ServiceConfig, say func(string, ..
 
 // lintOrder checks that nothing starts without what guards it.
 func lintOrder(p *types.Project, report func(where, format string, args ...any)) {
-	needs := map[string]string{"agent": "pipelock"}
+	guest := guestOf(p)
+	needs := map[string]string{guest: "pipelock"}
 	if _, ok := p.Services["egress"]; ok {
-		needs = map[string]string{"agent": "egress", "egress": "pipelock"}
+		needs = map[string]string{guest: "egress", "egress": "pipelock"}
 	}
 	if _, ok := p.Services["git-gate"]; ok {
-		if dep, ok := p.Services["agent"].DependsOn["git-gate"]; !ok || !dep.Required {
-			report("service agent", "can start without git-gate")
+		if dep, ok := p.Services[guest].DependsOn["git-gate"]; !ok || !dep.Required {
+			report("service "+guest, "can start without git-gate")
 		}
 	}
 	for _, s := range slices.Sorted(maps.Keys(needs)) {
@@ -216,7 +240,7 @@ func lintOrder(p *types.Project, report func(where, format string, args ...any))
 			report("service "+s, "can start without %s", needs[s])
 		}
 	}
-	for _, s := range []string{"agent", "pipelock"} {
+	for _, s := range []string{guest, "pipelock"} {
 		if _, ok := p.Services[s]; !ok {
 			report("the project", "has no service %s", s)
 		}

@@ -16,9 +16,14 @@ package compose
 import (
 	"fmt"
 	"net/netip"
+	"path"
 	"regexp"
 	"slices"
 )
+
+// GVisor is the runtime whose guests have a kernel of their own, by the name under
+// which engines register it.
+const GVisor = "runsc"
 
 // Plan is everything about one bottle that its Compose file depends on.
 type Plan struct {
@@ -35,10 +40,16 @@ type Plan struct {
 	Supervise bool
 	// Git tells whether gitgated stands in the bottle.
 	Git bool
-	// Runtime is the agent's runtime: "" for the engine's default, or "runsc".
+	// Machine tells whether the agent runs in a virtual machine, whose gateway then
+	// stands in its place.
+	Machine bool
+	// Runtime is the agent's runtime: "" for the engine's default, or [GVisor].
 	Runtime string
 
 	Images Images
+	// Pinned says that Images are ids or digests, which name one image for good. A
+	// launch pins them; a bundle for others has names.
+	Pinned bool
 	Nets   Nets
 	// UID and GID are what the sidecars run as.
 	UID, GID int
@@ -49,16 +60,20 @@ type Plan struct {
 	// Hosts pins names to addresses, for gitgated.
 	Hosts map[string]string
 	// Env is the agent's environment, taken literally.
-	Env       map[string]string
+	Env map[string]string
+	// Workspace is a directory of the host that is mounted, writable, over the
+	// agent's workspace; "" for none. It is the one mount from outside of the
+	// bundle, and exists only where the operator asked for it by name.
+	Workspace string
 	Resources Resources
 }
 
 // Images are the image references of the services.
-type Images struct{ Egressd, Pipelockd, Gitgated, Superviserd, Agent string }
+type Images struct{ Egressd, Pipelockd, Gitgated, Superviserd, Gateway, Agent string }
 
 // DefaultImages are the images that `make images` builds.
 var DefaultImages = Images{
-	Egressd: "bottle/egressd:dev", Pipelockd: "bottle/pipelockd:dev", Gitgated: "bottle/gitgated:dev", Superviserd: "bottle/superviserd:dev", Agent: "bottle/agent-shell:dev",
+	Egressd: "bottle/egressd:dev", Pipelockd: "bottle/pipelockd:dev", Gitgated: "bottle/gitgated:dev", Superviserd: "bottle/superviserd:dev", Gateway: "bottle/gateway:dev", Agent: "bottle/agent-shell:dev",
 }
 
 // Resources limit the agent.
@@ -90,6 +105,10 @@ func SplitNets(block netip.Prefix) (Nets, error) {
 // ProxyAddress is the fixed address of the agent's proxy and resolver in the
 // inside network: the one after the place of the gateway that it does not have.
 func (n Nets) ProxyAddress() netip.Addr { return n.Inside.Masked().Addr().Next().Next() }
+
+// AgentAddress is the fixed address of the agent, or of its machine's gateway: left
+// to choose, the engine would give whoever starts first the address of the proxy.
+func (n Nets) AgentAddress() netip.Addr { return n.inside(3) }
 
 // SuperviseAddress is the fixed address of superviserd in the inside network, the
 // last one, which the engine gives to nobody by itself.
@@ -152,7 +171,13 @@ func (p *Plan) check() error {
 			return fmt.Errorf("compose: %q cannot name an environment variable", k)
 		}
 	}
-	if p.Runtime != "" && p.Runtime != "runsc" {
+	if p.Workspace != "" && (!path.IsAbs(p.Workspace) || path.Clean(p.Workspace) != p.Workspace || p.Workspace == "/") {
+		return fmt.Errorf("compose: the workspace %q is not the plain absolute path of a directory", p.Workspace)
+	}
+	if p.Machine && (p.Runtime != "" || p.Workspace != "") {
+		return fmt.Errorf("compose: a virtual machine has no runtime of the engine's, and mounts no directory of the host")
+	}
+	if p.Runtime != "" && p.Runtime != GVisor {
 		return fmt.Errorf("compose: the runtime %q is not known", p.Runtime)
 	}
 	if p.Resources.CPUs <= 0 || p.Resources.Memory <= 0 || p.Resources.Pids <= 0 {

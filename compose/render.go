@@ -20,7 +20,7 @@ import (
 // quiet silences the loader's logger once.
 var quiet sync.Once
 
-//go:embed egressd.yaml pipelockd.yaml superviserd.yaml gitgated.yaml agent.yaml routes.yaml no-routes.yaml supervise.yaml git.yaml runsc.yaml
+//go:embed egressd.yaml pipelockd.yaml superviserd.yaml gitgated.yaml gateway.yaml agent.yaml routes.yaml no-routes.yaml supervise.yaml git.yaml runsc.yaml
 var fragments embed.FS
 
 // header stands at the top of every rendered file.
@@ -37,7 +37,10 @@ func Render(p Plan) ([]byte, error) {
 		return nil, fmt.Errorf("compose: the fragments do not load: %w", err)
 	}
 	p.fill(project)
-	if err := Lint(project); err != nil {
+	if p.Machine {
+		replaceAgent(project)
+	}
+	if err := Lint(project, p.terms()); err != nil {
 		return nil, err
 	}
 	out, err := marshal(project, p.secrets())
@@ -49,6 +52,8 @@ func Render(p Plan) ([]byte, error) {
 	}
 	return out, nil
 }
+
+func (p *Plan) terms() Terms { return Terms{Workspace: p.Workspace, Pinned: p.Pinned} }
 
 // files are the fragments that a plan merges, in order.
 func (p *Plan) files() []string {
@@ -64,7 +69,10 @@ func (p *Plan) files() []string {
 	if p.Git {
 		f = append(f, "gitgated.yaml", "git.yaml")
 	}
-	if p.Runtime == "runsc" {
+	if p.Machine {
+		f = append(f, "gateway.yaml")
+	}
+	if p.Runtime == GVisor {
 		f = append(f, "runsc.yaml")
 	}
 	return f
@@ -77,6 +85,7 @@ func (p *Plan) variables() types.Mapping {
 		"BOTTLE_EGRESSD_IMAGE": p.Images.Egressd, "BOTTLE_PIPELOCKD_IMAGE": p.Images.Pipelockd, "BOTTLE_AGENT_IMAGE": p.Images.Agent,
 		"BOTTLE_SUPERVISERD_IMAGE": p.Images.Superviserd, "BOTTLE_SUPERVISE_ADDRESS": p.Nets.SuperviseAddress().String(),
 		"BOTTLE_GITGATED_IMAGE": p.Images.Gitgated, "BOTTLE_GIT_ADDRESS": p.Nets.GitAddress().String(),
+		"BOTTLE_GATEWAY_IMAGE": p.Images.Gateway, "BOTTLE_AGENT_ADDRESS": p.Nets.AgentAddress().String(),
 		"BOTTLE_UID": strconv.Itoa(p.UID), "BOTTLE_GID": strconv.Itoa(p.GID),
 		"BOTTLE_INSIDE_SUBNET": p.Nets.Inside.String(), "BOTTLE_INSIDE_ADDRESS": p.Nets.ProxyAddress().String(),
 		"BOTTLE_RELAY_SUBNET": p.Nets.Relay.String(), "BOTTLE_OUTSIDE_SUBNET": p.Nets.Outside.String(),
@@ -121,6 +130,11 @@ func (p *Plan) fill(project *types.Project) {
 	agent := project.Services["agent"]
 	for k, v := range p.Env {
 		agent.Environment[k] = &v
+	}
+	if p.Workspace != "" {
+		agent.Volumes = append(agent.Volumes, types.ServiceVolumeConfig{
+			Type: types.VolumeTypeBind, Source: p.Workspace, Target: WorkspaceDir, Bind: &types.ServiceVolumeBind{CreateHostPath: false},
+		})
 	}
 	project.Services["agent"] = agent
 	if gate, ok := project.Services["git-gate"]; ok {
@@ -212,8 +226,14 @@ func (p *Plan) verify(out []byte) error {
 	if err != nil {
 		return err
 	}
-	agent := project.Services["agent"]
+	agent, here := project.Services["agent"]
+	if here == p.Machine {
+		return fmt.Errorf("the agent is where it must not be, or is not where it must")
+	}
 	for k, v := range p.Env {
+		if p.Machine {
+			break
+		}
 		if got := agent.Environment[k]; got == nil || *got != v {
 			return fmt.Errorf("the variable %s of the agent changed", k)
 		}
@@ -223,5 +243,5 @@ func (p *Plan) verify(out []byte) error {
 			return fmt.Errorf("the token file of %s became %q", name, got)
 		}
 	}
-	return Lint(project)
+	return Lint(project, p.terms())
 }

@@ -42,26 +42,36 @@ func TestRenderGolden(t *testing.T) {
 			p.Hosts = map[string]string{"git.example": "10.1.2.3"}
 		},
 		"supervise": func(p *Plan) { p.Supervise = true },
+		"machine": func(p *Plan) {
+			p.Machine, p.Supervise, p.Git = true, true, true
+			p.Env = map[string]string{"TZ": "UTC"}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Render(plan(t, change))
 			if err != nil {
 				t.Fatal(err)
 			}
-			file := filepath.Join("testdata", name+".golden.yaml")
-			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if string(got) != string(want) {
-				t.Errorf("%s differs; run go test -update and read the diff. Got:\n%s", file, got)
-			}
+			golden(t, name+".golden.yaml", got)
 		})
+	}
+}
+
+// golden compares with a file of testdata, or writes it.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("%s differs; run go test -update and read the diff. Got:\n%s", file, got)
 	}
 }
 
@@ -132,7 +142,7 @@ func TestLintCatches(t *testing.T) {
 		"root":             {service("pipelock", func(s *types.ServiceConfig) { s.User = "0:0" }), "runs as root"},
 		"host pid":         {service("agent", func(s *types.ServiceConfig) { s.Pid = "host" }), `sets pid to "host"`},
 		"host network":     {service("agent", func(s *types.ServiceConfig) { s.NetworkMode = "host" }), "network_mode"},
-		"docker socket":    {service("agent", bind("/var/run/docker.sock", true)), "only ./config, ./clients, ./ca, ./audit, ./queue and"},
+		"docker socket":    {service("agent", bind("/var/run/docker.sock", true)), "only ./config, ./clients, ./skills, ./ca, ./audit, ./queue and"},
 		"api socket":       {service("agent", func(s *types.ServiceConfig) { s.UseAPISocket = true }), "privileged"},
 		"dot dot":          {service("egress", bind("./config/../../x", true)), "only ./config"},
 		"writable config":  {service("egress", bind("./config", false)), "writable"},
@@ -161,11 +171,11 @@ func TestLintCatches(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := Lint(project); err != nil {
+			if err := Lint(project, Terms{}); err != nil {
 				t.Fatalf("the fragments themselves: %v", err)
 			}
 			c.change(project)
-			if err := Lint(project); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := Lint(project, Terms{}); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("want a violation with %q, got %v", c.want, err)
 			}
 		})
@@ -221,8 +231,55 @@ func TestQueueIsLinted(t *testing.T) {
 			t.Fatal(err)
 		}
 		change(project)
-		if err := Lint(project); err == nil || !strings.Contains(err.Error(), name) {
+		if err := Lint(project, Terms{}); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A directory of the host is mounted where the plan names it, and nowhere else.
+func TestWorkspaceIsTheOnlyMountFromOutside(t *testing.T) {
+	out, err := Render(plan(t, func(p *Plan) { p.Workspace = "/home/op/a $project" }))
+	if err != nil || !strings.Contains(string(out), "source: /home/op/a $$project") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, v := range map[string]types.ServiceVolumeConfig{
+		"another place": {Type: "bind", Source: "/home/op/project", Target: "/etc"},
+		"another dir":   {Type: "bind", Source: "/home/op", Target: WorkspaceDir},
+		"a volume":      {Type: "volume", Source: "/home/op/project", Target: WorkspaceDir},
+	} {
+		p := plan(t, nil)
+		project, err := load(p.files(), p.variables(), Project(p.Identity))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := project.Services["agent"]
+		a.Volumes = append(a.Volumes, v)
+		project.Services["agent"] = a
+		if err := Lint(project, Terms{Workspace: "/home/op/project"}); err == nil || !strings.Contains(err.Error(), "mounts") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, bad := range []string{"/", "relative", "/a/../b", "/a/"} {
+		if _, err := Render(plan(t, func(p *Plan) { p.Workspace = bad })); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
+// What was looked at before a start is what runs: a name could lead elsewhere by then.
+func TestPinnedImages(t *testing.T) {
+	id := "sha256:" + strings.Repeat("0a", 32)
+	pin := func(p *Plan) {
+		p.Pinned, p.Images = true, Images{Egressd: id, Pipelockd: "registry.example/bottle/pipelockd@" + id, Agent: id}
+	}
+	out, err := Render(plan(t, pin))
+	if err != nil || strings.Count(string(out), id) != 3 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, bad := range []string{"bottle/agent-shell:dev", "sha256:0a", id[len("sha256:"):], "x:" + id} {
+		if _, err := Render(plan(t, func(p *Plan) { pin(p); p.Images.Agent = bad })); err == nil || !strings.Contains(err.Error(), "another image") {
+			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }
