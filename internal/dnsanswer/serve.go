@@ -57,7 +57,21 @@ func Listen(cfg wire.DNS, report func(name, qtype string)) (*Server, error) {
 		_ = tcp.Close()
 		return nil, fmt.Errorf("cannot listen for DNS: %w", err)
 	}
-	return &Server{zone: z, udp: udp, tcp: tcp, reports: &limiter{report: report, now: time.Now}}, nil
+	return newServer(z, udp, tcp, report), nil
+}
+
+// New answers on sockets that are open already, which need not be the host's.
+// cfg.Listen is not used. The sockets are the server's from now on.
+func New(cfg wire.DNS, udp net.PacketConn, tcp net.Listener, report func(name, qtype string)) (*Server, error) {
+	z, err := newZone(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return newServer(z, udp, tcp, report), nil
+}
+
+func newServer(z zone, udp net.PacketConn, tcp net.Listener, report func(name, qtype string)) *Server {
+	return &Server{zone: z, udp: udp, tcp: tcp, reports: &limiter{report: report, now: time.Now}}
 }
 
 // Addr returns the address of both sockets.

@@ -56,6 +56,7 @@ const (
 	ReasonAuditUnavailable    Reason = "audit_unavailable"  // the decision cannot be recorded
 	ReasonNameNotAnswered     Reason = "name_not_answered"  // a DNS name outside the bottle
 	ReasonOverloaded          Reason = "overloaded"         // a proxy is holding as much as it can
+	ReasonFlowNotForwarded    Reason = "flow_not_forwarded" // a packet of a virtual machine for anywhere but a sidecar
 )
 
 // Reasons lists every reason with one sentence that explains it to a reader of
@@ -104,4 +105,5 @@ var Reasons = []struct {
 	{ReasonAuditUnavailable, "The decision could not be recorded, so nothing was sent."},
 	{ReasonOverloaded, "The proxy is serving or holding as much as it can; try again later."},
 	{ReasonNameNotAnswered, "The name is outside the bottle; the guest resolves sidecar names only."},
+	{ReasonFlowNotForwarded, "A virtual machine sent a packet to something else than a port of a sidecar, or in a way that is not carried."},
 }
