@@ -4,8 +4,9 @@
 #
 # An image named like a command gets that command's binary from bin/ (`make
 # build` makes it); one that is built on bottle/base gets the operator's trust
-# and apt settings for the time of the build. Each build sees
-# a small folder under .cache/images and never the repository.
+# and apt settings for the time of the build; one with a package-lock.json gets
+# the packages in it, downloaded by the operator's own npm. Each build sees
+# a folder under .cache/images and never the repository.
 set -euo pipefail
 
 images=$(cd "$(dirname "$0")" && pwd)
@@ -55,17 +56,40 @@ stage_operator() {
 	chmod 0644 "$1/operator/apt.conf"
 }
 
+# stage_npm CONTEXT NAME: the packages that the image's lock file names, for the
+# engine's platform. Registry, trust, proxy and credentials are those of this
+# machine's npm and stay with it; what comes is checked against the lock file's
+# digests, and no script of it runs here.
+stage_npm() {
+	local cpu
+	command -v npm >/dev/null || die "npm is missing, which downloads what $2 holds: install it with 'apt-get install npm'"
+	cpu=$(docker version --format '{{.Server.Arch}}')
+	mkdir "$1/npm"
+	cp "$images/$2/package.json" "$images/$2/package-lock.json" "$1/npm/"
+	(cd "$1/npm" && npm ci --ignore-scripts --no-audit --no-fund --os=linux --cpu="${cpu/amd64/x64}" --libc=glibc) >"$1.log" 2>&1 || {
+		tail -n 30 "$1.log" >&2
+		die "npm could not download what bottle/$2 holds: the lines above end $1.log"
+	}
+}
+
+declare -A built
+
 build() {
 	local name=$1 context=$repo/.cache/images/$1
+	if [[ -n ${built[$name]:-} ]]; then return; fi
+	built[$name]=1
 	[[ -f $images/$name/Dockerfile ]] || die "there is no $images/$name/Dockerfile: the images are $(names | xargs)"
 	rm -rf "$context"
 	mkdir -p "$context"
 	cp "$images/$name/Dockerfile" "$context/"
-	if [[ -f $repo/$name/go.mod ]]; then stage_binary "$context" "$name"; fi
+	if [[ -f $repo/$name/go.mod || -f $repo/launcher/$name/main.go ]]; then stage_binary "$context" "$name"; fi
 	if grep -q '^FROM bottle/base' "$images/$name/Dockerfile"; then
 		"$images/base.sh"
 		stage_operator "$context"
+	elif grep -q '^FROM bottle/agent-shell' "$images/$name/Dockerfile"; then
+		build agent-shell
 	fi
+	if [[ -f $images/$name/package-lock.json ]]; then stage_npm "$context" "$name"; fi
 	docker build --network=host \
 		--build-arg VERSION="$version" \
 		--build-arg http_proxy --build-arg https_proxy --build-arg no_proxy \
