@@ -63,10 +63,7 @@ func (r *run) examineEngine(ctx context.Context, e *engine.Engine, line func(wha
 		line("engine", "", err)
 		return
 	}
-	if info.Rootless() {
-		err = errors.New("it maps users (rootless or userns-remap), so sidecars could not read their keys; use an engine that does not")
-	}
-	line("engine", "Docker "+info.ServerVersion, err)
+	line("engine", "Docker "+info.ServerVersion, info.Unfit())
 	v, err := e.Compose(ctx)
 	line("compose", fmt.Sprintf("%s (at least %s)", v, engine.MinCompose), err)
 	for _, ref := range []string{compose.DefaultImages.Egressd, compose.DefaultImages.Pipelockd, compose.DefaultImages.Gitgated, compose.DefaultImages.Superviserd, compose.DefaultImages.Agent} {

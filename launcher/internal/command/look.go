@@ -194,7 +194,7 @@ func (r *run) logsCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return host.Engine.Logs(c.Context, compose.Project(string(s.Identity)), c.Bool("follow"),
+			return host.Engine.Logs(c.Context, compose.Project(string(s.Identity)), c.Bool("follow"), 0,
 				engine.Streams{Out: r.stdio.Out, Err: r.stdio.Err})
 		},
 	}

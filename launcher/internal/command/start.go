@@ -211,8 +211,8 @@ func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec)
 	if err != nil {
 		return nil, err
 	}
-	if ready.Info.Rootless() {
-		return nil, mendf("this engine maps users (rootless or userns-remap), so its sidecars could not read their keys; use an engine that does not")
+	if err := ready.Info.Unfit(); err != nil {
+		return nil, err
 	}
 	if ready.Info.Runsc() {
 		spec.Runtime = "runsc"

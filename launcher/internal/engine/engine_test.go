@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,6 +58,25 @@ func TestOlder(t *testing.T) {
 	} {
 		if older(v, MinCompose) != want {
 			t.Errorf("%s: not %v", v, want)
+		}
+	}
+}
+
+// Engines are told by what they say of themselves; these are the words of Debian 12's.
+func TestUnfit(t *testing.T) {
+	for name, tc := range map[string]struct{ info, want string }{
+		"docker":   {`{"ServerVersion":"20.10.24+dfsg1","SecurityOptions":["name=apparmor","name=seccomp,profile=default"],"Plugins":{"Log":["awslogs","fluentd","journald","json-file"]}}`, ""},
+		"podman":   {`{"ServerVersion":"4.3.1","Plugins":{"Log":["k8s-file","none","passthrough","journald"]},"Runtimes":{"runsc":{"path":"/usr/bin/runsc"}}}`, "Podman 4.3.1"},
+		"rootless": {`{"ServerVersion":"20.10.24","SecurityOptions":["name=seccomp,profile=default","name=rootless"]}`, "maps users"},
+		"remapped": {`{"ServerVersion":"20.10.24","SecurityOptions":["name=userns"]}`, "maps users"},
+	} {
+		var i Info
+		if err := json.Unmarshal([]byte(tc.info), &i); err != nil {
+			t.Fatal(err)
+		}
+		err := i.Unfit()
+		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

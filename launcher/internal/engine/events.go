@@ -2,31 +2,37 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/url"
 )
 
-// Ends calls seen whenever containers with a label have ended, those included
+// Ends calls seen whenever a container with a label has ended, those included
 // that ended before the call. It returns when the context is over or the engine
 // goes away.
 func (e *Engine) Ends(ctx context.Context, label string, seen func()) error {
-	if e.path == "" {
-		return errNoClient
-	}
 	// All events since the epoch are those that the engine remembers; a label
 	// that one launch alone has makes them few, and no clocks are compared.
-	cmd := e.command(ctx, "events", "--since", "1", "--filter", "type=container", "--filter", "event=die",
-		"--filter", "label="+label, "--format", "{{.ID}}")
-	cmd.Stdout = onWrite(seen)
-	if err := cmd.Run(); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("the engine's events ended: %w", err)
+	res, err := e.send(ctx, "GET", "/events", url.Values{
+		"since": {"1"}, "filters": {`{"type":["container"],"event":["die"],"label":[` + quoted(label) + `]}`},
+	}, nil)
+	if err != nil {
+		return err
 	}
-	return context.Cause(ctx)
+	defer res.Body.Close()
+	for events := json.NewDecoder(res.Body); ; seen() {
+		var event struct{}
+		if err := events.Decode(&event); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("the engine's events ended: %w", err)
+		}
+	}
 }
 
-// onWrite is a writer that tells of what it is given.
-type onWrite func()
-
-func (f onWrite) Write(p []byte) (int, error) {
-	f()
-	return len(p), nil
+// quoted is a string in JSON.
+func quoted(s string) string {
+	data, _ := json.Marshal(s) // a string always can be
+	return string(data)
 }

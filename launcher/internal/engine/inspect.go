@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"strings"
+	"net/url"
 )
 
 // Container is the part of `docker inspect` that the launcher judges.
@@ -15,6 +15,7 @@ type Container struct {
 	State struct {
 		Status  string
 		Running bool
+		Pid     int
 		Paused  bool
 		// OOMKilled says that the kernel killed it for its memory.
 		OOMKilled bool
@@ -25,6 +26,7 @@ type Container struct {
 	Image  string
 	Config struct {
 		User   string
+		Env    []string
 		Labels map[string]string
 	}
 	HostConfig struct {
@@ -37,10 +39,13 @@ type Container struct {
 	}
 	Mounts          []Mount
 	NetworkSettings struct {
-		Networks map[string]struct{ NetworkID string }
+		Networks map[string]Attachment
 		Ports    map[string][]Binding
 	}
 }
+
+// Attachment is a container's place in a network.
+type Attachment struct{ NetworkID, IPAddress string }
 
 // Mount is what a container sees of its host.
 type Mount struct {
@@ -90,65 +95,66 @@ const (
 	LabelOwner    = "bottle.owner"
 )
 
-// IDs lists containers ("container") or networks ("network") with a label.
-func (e *Engine) IDs(ctx context.Context, kind, label string) ([]string, error) {
-	args := []string{"network", "ls", "-q", "--no-trunc", "--filter", "label=" + label}
-	if kind == "container" {
-		args = []string{"ps", "-a", "-q", "--no-trunc", "--filter", "label=" + label}
+// labelled is the query for things with a label.
+func labelled(label string) url.Values {
+	return url.Values{"all": {"1"}, "filters": {`{"label":[` + quoted(label) + `]}`}}
+}
+
+// ids lists the containers with a label.
+func (e *Engine) ids(ctx context.Context, label string) ([]string, error) {
+	var list []struct{ ID string }
+	if err := e.call(ctx, "GET", "/containers/json", labelled(label), nil, &list); err != nil {
+		return nil, fmt.Errorf("cannot list the containers: %w", err)
 	}
-	out, err := e.output(ctx, args...)
-	if err != nil {
-		return nil, err
+	var ids []string
+	for _, c := range list {
+		ids = append(ids, c.ID)
 	}
-	return strings.Fields(string(out)), nil
+	return ids, nil
 }
 
 // Containers inspects the containers with a label.
 func (e *Engine) Containers(ctx context.Context, label string) ([]Container, error) {
+	ids, err := e.ids(ctx, label)
+	if err != nil {
+		return nil, err
+	}
 	var cs []Container
-	return cs, e.inspect(ctx, "container", label, &cs)
+	for _, id := range ids {
+		var c Container
+		err := e.call(ctx, "GET", "/containers/"+id+"/json", nil, nil, &c)
+		if missing(err) {
+			continue // it went away between the two calls
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot look at a container: %w", err)
+		}
+		cs = append(cs, c)
+	}
+	return cs, nil
 }
 
 // Networks inspects the networks with a label.
 func (e *Engine) Networks(ctx context.Context, label string) ([]Network, error) {
 	var ns []Network
-	return ns, e.inspect(ctx, "network", label, &ns)
-}
-
-func (e *Engine) inspect(ctx context.Context, kind, label string, into any) error {
-	ids, err := e.IDs(ctx, kind, label)
-	if err != nil || len(ids) == 0 {
-		return err
+	if err := e.call(ctx, "GET", "/networks", labelled(label), nil, &ns); err != nil {
+		return nil, fmt.Errorf("cannot list the networks: %w", err)
 	}
-	out, err := e.output(ctx, append([]string{kind, "inspect"}, ids...)...)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(out, into); err != nil {
-		return fmt.Errorf("docker %s inspect printed what cannot be read: %w", kind, err)
-	}
-	return nil
+	return ns, nil
 }
 
 // Subnets lists the IPv4 networks that the engine has given away.
 func (e *Engine) Subnets(ctx context.Context) ([]netip.Prefix, error) {
-	out, err := e.output(ctx, "network", "ls", "-q")
-	if err != nil {
-		return nil, err
-	}
-	ids := strings.Fields(string(out))
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	// A network may go away between the two calls; those that are left count.
-	out, err = e.output(ctx, append([]string{"network", "inspect", "--format", "{{range .IPAM.Config}}{{.Subnet}} {{end}}"}, ids...)...)
-	if err != nil && len(out) == 0 {
-		return nil, err
+	var ns []Network
+	if err := e.call(ctx, "GET", "/networks", nil, nil, &ns); err != nil {
+		return nil, fmt.Errorf("cannot list the networks: %w", err)
 	}
 	var used []netip.Prefix
-	for _, s := range strings.Fields(string(out)) {
-		if p, err := netip.ParsePrefix(s); err == nil {
-			used = append(used, p)
+	for _, n := range ns {
+		for _, c := range n.IPAM.Config {
+			if p, err := netip.ParsePrefix(c.Subnet); err == nil {
+				used = append(used, p)
+			}
 		}
 	}
 	return used, nil

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/bottlesuite/bottle/launcher/internal/plain"
 )
@@ -20,6 +20,9 @@ type Streams struct {
 	Out, Err io.Writer
 	// Terminal asks for a terminal in the container, too.
 	Terminal bool
+	// EnvFile is a file of NAME=value lines for the command's environment, ""
+	// for none: what must be neither in an argument nor in `docker inspect`.
+	EnvFile string
 }
 
 // ExitStatus is the status of a command that ran in a container.
@@ -33,11 +36,14 @@ func (e *Engine) Exec(ctx context.Context, container, user string, argv []string
 	if e.path == "" {
 		return errNoClient
 	}
-	args := []string{"exec", "-i", "--user", user, container}
+	args := []string{"exec", "-i", "--user", user}
 	if s.Terminal {
 		args[1] = "-it"
 	}
-	cmd := e.command(ctx, append(args, argv...)...)
+	if s.EnvFile != "" {
+		args = append(args, "--env-file", s.EnvFile)
+	}
+	cmd := e.command(ctx, append(append(args, container), argv...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.In, s.Out, s.Err
 	// In the launcher's own process group, because it may read the terminal.
 	cmd.SysProcAttr = dieWithParent(&syscall.SysProcAttr{})
@@ -84,14 +90,17 @@ func (e *Engine) SaveLogs(ctx context.Context, container string, w io.Writer) er
 }
 
 // Logs shows the logs of a project's containers, fit to be printed: the agent
-// can write what it likes into its own.
-func (e *Engine) Logs(ctx context.Context, project string, follow bool, s Streams) error {
+// can write what it likes into its own. Last is how many lines of each, 0 for all.
+func (e *Engine) Logs(ctx context.Context, project string, follow bool, last int, s Streams) error {
 	if e.path == "" {
 		return errNoClient
 	}
 	args := []string{"compose", "-p", project, "logs", "--timestamps", "--no-color"}
 	if follow {
 		args = append(args, "--follow")
+	}
+	if last > 0 {
+		args = append(args, "--tail", strconv.Itoa(last))
 	}
 	cmd := e.command(ctx, args...)
 	out, complaint := plain.NewWriter(s.Out), plain.NewWriter(s.Err)
@@ -104,47 +113,6 @@ func (e *Engine) Logs(ctx context.Context, project string, follow bool, s Stream
 		return fmt.Errorf("cannot show the logs: %w", err)
 	}
 	return nil
-}
-
-// Remove stops and deletes the containers and then the networks with a label,
-// and comes back only when the engine lists none any more.
-func (e *Engine) Remove(ctx context.Context, label string) error {
-	ids, err := e.IDs(ctx, "container", label)
-	if err != nil {
-		return err
-	}
-	if len(ids) > 0 {
-		// Sidecars close their audit log on SIGTERM; the rest is not worth waiting for.
-		_, _ = e.output(ctx, append([]string{"stop", "-t", "2"}, ids...)...)
-	}
-	if err := e.removeAll(ctx, "container", label, "rm", "-f", "-v"); err != nil {
-		return err
-	}
-	return e.removeAll(ctx, "network", label, "network", "rm")
-}
-
-// removeAll removes what has a label, again while the engine is still busy with
-// a part of it.
-func (e *Engine) removeAll(ctx context.Context, kind, label string, args ...string) error {
-	var last error
-	for range 30 {
-		ids, err := e.IDs(ctx, kind, label)
-		if err != nil {
-			return err
-		}
-		if len(ids) == 0 {
-			return nil
-		}
-		if _, last = e.output(ctx, append(args[:len(args):len(args)], ids...)...); last == nil {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-	return fmt.Errorf("cannot remove every %s of %s: %w", kind, label, last)
 }
 
 // Validate has a sidecar judge a file in its container.
@@ -164,24 +132,6 @@ func (e *Engine) Status(ctx context.Context, container, binary string) ([]byte, 
 	return e.output(ctx, "exec", container, binary, "status")
 }
 
-// Build makes an image from the text of a Dockerfile. There is no context: what
-// is built sees no file of the host.
-func (e *Engine) Build(ctx context.Context, tag, network, dockerfile string) error {
-	if e.path == "" {
-		return errNoClient
-	}
-	var out bytes.Buffer
-	cmd := e.command(ctx, "build", "--network", network, "--force-rm", "--tag", tag, "-")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(dockerfile), &out, &out
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return fmt.Errorf("the image was not built: %s", lastLine(out.String()))
-	}
-	return nil
-}
-
 // Kill ends a container at once, if it runs.
 func (e *Engine) Kill(ctx context.Context, container string) error {
 	_, err := e.output(ctx, "stop", "-t", "1", container)
@@ -198,17 +148,15 @@ func (e *Engine) CopyOut(ctx context.Context, container, dir string, w io.Writer
 	}
 	var complaint bytes.Buffer
 	cmd := e.command(ctx, "cp", container+":"+dir, "-")
-	cmd.Stdout, cmd.Stderr = &atMost{w, maxCopy}, &complaint
+	cmd.Stdout, cmd.Stderr = AtMost(w), &complaint
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("docker cp: %s: %w", lastLine(complaint.String()), err)
 	}
 	return nil
 }
 
-// RemoveImage deletes an image by its reference, if there is one.
-func (e *Engine) RemoveImage(ctx context.Context, ref string) {
-	_, _ = e.output(ctx, "image", "rm", ref)
-}
+// AtMost passes on what may be copied out of a guest, and fails at more.
+func AtMost(w io.Writer) io.Writer { return &atMost{w, maxCopy} }
 
 // atMost fails once more than left bytes were written.
 type atMost struct {

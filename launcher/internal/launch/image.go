@@ -53,8 +53,9 @@ func (h *Host) BuildCapability(ctx context.Context, s bottle.State, lines, netwo
 		return fmt.Errorf("cannot read what the bottle was given before: %w", err)
 	}
 	all := string(had) + strings.TrimRight(lines, "\n") + "\n"
-	text := "FROM " + strings.TrimSpace(string(base)) + "\nUSER root\n" + all + closing
-	if err := h.Engine.Build(ctx, OwnImage(s.Identity), network, text); err != nil {
+	id := strings.TrimSpace(string(base))
+	text := "FROM " + id + "\nUSER root\n" + all + closing
+	if err := h.Engine.Build(ctx, OwnImage(s.Identity), network, id, text); err != nil {
 		return err
 	}
 	if err := os.WriteFile(s.Path(dockerfile), []byte(text), 0o600); err != nil {
@@ -77,7 +78,11 @@ func (h *Host) EnsureImage(ctx context.Context, s bottle.State) (string, error) 
 	if _, err := h.Engine.Images(ctx, ref); err == nil {
 		return ref, nil
 	}
-	return ref, h.Engine.Build(ctx, ref, "none", string(text))
+	base, err := os.ReadFile(s.Path(baseImageFile))
+	if err != nil {
+		return "", fmt.Errorf("cannot tell the bottle's image: %w", err)
+	}
+	return ref, h.Engine.Build(ctx, ref, "none", strings.TrimSpace(string(base)), string(text))
 }
 
 // RequestSuspend asks the launcher that holds a bottle to take it down with its

@@ -31,9 +31,9 @@ func standing() ([]engine.Container, []engine.Network) {
 		h.Sysctls = map[string]string{"net.ipv6.conf.all.disable_ipv6": "1"}
 		pids := int64(9)
 		h.PidsLimit, h.Memory = &pids, 9
-		c.NetworkSettings.Networks = map[string]struct{ NetworkID string }{}
+		c.NetworkSettings.Networks = map[string]engine.Attachment{}
 		for _, n := range nets {
-			c.NetworkSettings.Networks["project_"+n] = struct{ NetworkID string }{"id of " + n}
+			c.NetworkSettings.Networks["project_"+n] = engine.Attachment{NetworkID: "id of " + n}
 		}
 		c.Mounts = []engine.Mount{{Type: "bind", Source: "/state/demo/config"}}
 		return c
@@ -99,11 +99,11 @@ func TestCheck(t *testing.T) {
 		"mount beside": {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/state/demo-other"; return c, n }, "agent sees"},
 		"queue":        {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/state/demo/queue/decisions"; return c, n }, "of the queue as it must not"},
 		"agent outside": {func(c cs, n ns) (cs, ns) {
-			c[0].NetworkSettings.Networks["project_outside"] = struct{ NetworkID string }{"id of outside"}
+			c[0].NetworkSettings.Networks["project_outside"] = engine.Attachment{NetworkID: "id of outside"}
 			return c, n
 		}, `agent is on the networks ["inside" "outside"]`},
 		"foreign network": {func(c cs, n ns) (cs, ns) {
-			c[1].NetworkSettings.Networks["bridge"] = struct{ NetworkID string }{"another"}
+			c[1].NetworkSettings.Networks["bridge"] = engine.Attachment{NetworkID: "another"}
 			return c, n
 		}, `egressd is on the networks ["" "inside" "relay"]`},
 	} {

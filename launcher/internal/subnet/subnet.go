@@ -52,6 +52,27 @@ func Pick(identity string, pool netip.Prefix, used []netip.Prefix) (netip.Prefix
 	return netip.Prefix{}, fmt.Errorf("every block of %s is in use by a network or a route of this host; set %s to a free range", pool, PoolVariable)
 }
 
+// maxClaims bounds how often another block is tried.
+const maxClaims = 8
+
+// Claim takes a block for an identity. Launchers that start at the same moment do
+// not know of each other, but of one arbiter, which the engine is: claim asks it for
+// a block, and reports whether somebody else took it first, with the arbiter's
+// words; then the next one is tried.
+func Claim(identity string, pool netip.Prefix, used []netip.Prefix, claim func(netip.Prefix) (taken bool, err error)) error {
+	for try := 1; ; try++ {
+		b, err := Pick(identity, pool, used)
+		if err != nil {
+			return err
+		}
+		taken, err := claim(b)
+		if !taken || try == maxClaims {
+			return err
+		}
+		used = append(used, b)
+	}
+}
+
 func block(pool netip.Prefix, i uint32) netip.Prefix {
 	a := pool.Addr().As4()
 	v := binary.BigEndian.Uint32(a[:]) + i<<(32-blockBits)

@@ -1,9 +1,11 @@
 package subnet
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -33,6 +35,74 @@ func TestPick(t *testing.T) {
 	}
 	if len(distinct) < 85 {
 		t.Errorf("100 identities share %d blocks", len(distinct))
+	}
+}
+
+// Launchers that start at the same moment, and know nothing of each other, get
+// blocks of their own; one that had its block to itself gets it again.
+func TestClaimAtOnce(t *testing.T) {
+	pool, err := ParsePool("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arbiter := struct {
+		sync.Mutex
+		owner map[netip.Prefix]string
+	}{owner: map[netip.Prefix]string{}}
+	ask := func(id string) func(netip.Prefix) (bool, error) {
+		return func(b netip.Prefix) (bool, error) {
+			arbiter.Lock()
+			defer arbiter.Unlock()
+			for other := range arbiter.owner {
+				if other.Overlaps(b) {
+					return true, errors.New("it overlaps")
+				}
+			}
+			arbiter.owner[b] = id
+			return false, nil
+		}
+	}
+	const launchers = 100
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range launchers {
+		id := fmt.Sprint("x-", i)
+		all.Go(func() {
+			<-start
+			if err := Claim(id, pool, nil, ask(id)); err != nil {
+				t.Errorf("%s: %v", id, err)
+			}
+		})
+	}
+	close(start)
+	all.Wait()
+	if len(arbiter.owner) != launchers {
+		t.Errorf("%d launchers have %d blocks", launchers, len(arbiter.owner))
+	}
+	own, err := Pick("x-0", pool, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(arbiter.owner)
+	if err := Claim("x-0", pool, nil, ask("x-0")); err != nil || arbiter.owner[own] != "x-0" {
+		t.Errorf("%v, %v", arbiter.owner, err)
+	}
+}
+
+// What cannot be had is an error in the arbiter's words.
+func TestClaimFails(t *testing.T) {
+	pool, _ := ParsePool("")
+	asked := map[netip.Prefix]bool{}
+	err := Claim("x-0", pool, nil, func(b netip.Prefix) (bool, error) {
+		asked[b] = true
+		return true, errors.New("it overlaps")
+	})
+	if err == nil || err.Error() != "it overlaps" || len(asked) != maxClaims {
+		t.Errorf("%v after %d blocks", err, len(asked))
+	}
+	down := errors.New("the engine is down")
+	if err := Claim("x-0", pool, nil, func(netip.Prefix) (bool, error) { return false, down }); err != down {
+		t.Error(err)
 	}
 }
 
