@@ -6,15 +6,25 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
+	"github.com/bottlesuite/bottle/internal/change"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
 // Amend adds an approved change to the text of a bottle's manifest, behind what
 // stands there. Comments and the body stay. What comes out has been read back.
+//
+// A grant only ever adds. So what a new entry would hide goes into the file with
+// it: the parents' routes for its host, those of a wildcard that covers the host
+// so far, and the parents' pipelock.allow.
 func Amend(name, file string, data []byte, g wire.Grant, userHome string) ([]byte, error) {
+	b, err := ParseBottle(name, file, data, userHome)
+	if err != nil {
+		return nil, err
+	}
 	front, body, err := split(file, data)
 	if err != nil {
 		return nil, err
@@ -23,13 +33,11 @@ func Amend(name, file string, data []byte, g wire.Grant, userHome string) ([]byt
 	if err := yaml.Load(front, &doc); err != nil || doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%s has no front matter that could be added to; write the change by hand", file)
 	}
-	list, value := []string{"pipelock", "allow"}, any(g.Host)
-	if g.Route != nil {
-		r := *g.Route
-		r.Expires = wire.Instant{}
-		list, value = []string{"egress", "routes"}, r
+	list, entries, err := b.entries(g)
+	if err != nil {
+		return nil, err
 	}
-	if err := add(doc.Content[0], list, value); err != nil {
+	if err := add(doc.Content[0], list, entries); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	var buf bytes.Buffer
@@ -46,23 +54,73 @@ func Amend(name, file string, data []byte, g wire.Grant, userHome string) ([]byt
 	return buf.Bytes(), nil
 }
 
-// add appends a value to the list at a path of two keys, which it makes if they
+// entry is one element for a list of the manifest.
+type entry struct {
+	value   any
+	comment string
+}
+
+// entries are what a grant adds, and to which list.
+func (b *Bottle) entries(g wire.Grant) (list []string, out []entry, err error) {
+	if g.Route == nil {
+		if !b.doc.Sets("pipelock.allow") {
+			for _, h := range b.Pipelock.Allow {
+				out = append(out, entry{value: h, comment: b.inheritedFrom("pipelock.allow")})
+			}
+		}
+		return []string{"pipelock", "allow"}, append(out, entry{value: g.Host}), nil
+	}
+	g.Expires = wire.Instant{}
+	p, err := change.Apply(change.Policy{Egress: true, Routes: b.Routes}, []wire.Grant{g}, time.Time{})
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, r := range b.Routes {
+		if from := b.inheritedFrom(fmt.Sprintf("egress.routes[%d]", i)); from != "" && r.Host == canonicalHost(g.Route.Host) {
+			out = append(out, entry{r, from})
+		}
+	}
+	for i, r := range p.Routes[len(b.Routes):] {
+		e := entry{value: r}
+		if i > 0 {
+			e.comment = "what a wildcard allowed, which the route above would hide"
+		}
+		out = append(out, e)
+	}
+	return []string{"egress", "routes"}, out, nil
+}
+
+// inheritedFrom is a comment on a value that a parent gave, or "".
+func (b *Bottle) inheritedFrom(path string) string {
+	if from := b.place(path); from.doc != b.doc {
+		return "from " + filepath.Base(from.doc.File())
+	}
+	return ""
+}
+
+// add appends entries to the list at a path of two keys, which it makes if they
 // are not there.
-func add(root *yaml.Node, path []string, value any) error {
+func add(root *yaml.Node, path []string, entries []entry) error {
 	section := at(root, path[0], yaml.MappingNode)
 	seq := at(section, path[1], yaml.SequenceNode)
 	if section.Kind != yaml.MappingNode || seq.Kind != yaml.SequenceNode {
 		return fmt.Errorf("%s.%s is not a list", path[0], path[1])
 	}
-	text, err := yaml.Marshal(value)
-	if err != nil {
-		return err
+	for _, e := range entries {
+		text, err := yaml.Marshal(e.value)
+		if err != nil {
+			return err
+		}
+		var n yaml.Node
+		if err := yaml.Load(text, &n); err != nil {
+			return err
+		}
+		if e.comment != "" {
+			n.Content[0].HeadComment = "# " + e.comment
+			seq.Style &^= yaml.FlowStyle // which has no room for a comment
+		}
+		seq.Content = append(seq.Content, n.Content[0])
 	}
-	var n yaml.Node
-	if err := yaml.Load(text, &n); err != nil {
-		return err
-	}
-	seq.Content = append(seq.Content, n.Content[0])
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/bottlesuite/bottle/internal/route"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -16,26 +17,54 @@ import (
 
 // bottleKeys is the front matter of a bottle.
 type bottleKeys struct {
-	Env    map[string]string `yaml:"env"`
+	// Extends names bottles whose keys hold where this one is silent; a later
+	// one goes before an earlier one.
+	Extends []string `yaml:"extends"`
+	// Env is the agent's environment: a literal, "${NAME}" for a variable of the
+	// operator's, or "?Question" for a value that is asked for at each launch.
+	Env map[string]string `yaml:"env"`
+	// Egress is what egressd allows.
 	Egress struct {
-		Presets []string     `yaml:"presets"`
-		Routes  []wire.Route `yaml:"routes"`
+		// Presets are read-only rules for the hosts of the operator's own
+		// package clients.
+		Presets []string `yaml:"presets"`
+		// Routes allow requests, each to one host. What no route takes is
+		// denied.
+		Routes []wire.Route `yaml:"routes"`
 	} `yaml:"egress"`
+	// Pipelock is what pipelockd dials and looks for.
 	Pipelock struct {
-		Allow        []string          `yaml:"allow"`
-		AllowPrivate []string          `yaml:"allow_private"`
-		Hosts        map[string]string `yaml:"hosts"`
-		ExtraCA      string            `yaml:"extra_ca"`
-		SeedPhrases  *bool             `yaml:"seed_phrase_detection"`
-		Known        []string          `yaml:"known"`
-		Canaries     []string          `yaml:"canaries"`
-		Actions      []wire.ScanAction `yaml:"actions"`
-		Limits       wire.SendLimits   `yaml:"limits"`
+		// Allow are further hosts; in a bottle without routes, the only ones.
+		Allow []string `yaml:"allow"`
+		// AllowPrivate are names, *.suffixes and networks that may have
+		// addresses that are not public.
+		AllowPrivate []string `yaml:"allow_private"`
+		// Hosts pins names to addresses, before DNS.
+		Hosts map[string]string `yaml:"hosts"`
+		// ExtraCA is a PEM file of roots beside the public ones.
+		ExtraCA string `yaml:"extra_ca"`
+		// SeedPhrases says whether seed phrases are looked for; absent, they
+		// are, but for the hosts of model APIs.
+		SeedPhrases *bool `yaml:"seed_phrase_detection"`
+		// Known are variables of the operator's whose values must not leave.
+		Known []string `yaml:"known"`
+		// Canaries are variables that are planted in the agent's environment;
+		// nobody may send their values.
+		Canaries []string `yaml:"canaries"`
+		// Actions say what becomes of a secret that was found; the first that
+		// fits rule and host decides.
+		Actions []wire.ScanAction `yaml:"actions"`
+		// Limits bound what leaves.
+		Limits wire.SendLimits `yaml:"limits"`
 	} `yaml:"pipelock"`
+	// Resources limit the agent.
 	Resources struct {
-		CPUs   float64   `yaml:"cpus"`
+		// CPUs is how many, such as 2 or 0.5.
+		CPUs float64 `yaml:"cpus"`
+		// Memory is a size such as 4GiB.
 		Memory wire.Size `yaml:"memory"`
-		Pids   int64     `yaml:"pids"`
+		// Pids is how many processes and threads.
+		Pids int64 `yaml:"pids"`
 	} `yaml:"resources"`
 	Git           []wire.GitRemote `yaml:"git"`
 	Supervise     bool             `yaml:"supervise"`
@@ -45,24 +74,25 @@ type bottleKeys struct {
 	} `yaml:"agent_provider"`
 }
 
-// ParseBottle reads a bottle's manifest. UserHome is where ~ leads.
+// ParseBottle reads a bottle's manifest, and beside it those that it extends.
+// UserHome is where ~ leads.
 func ParseBottle(name, file string, data []byte, userHome string) (*Bottle, error) {
-	front, _, err := split(file, data)
-	if err != nil {
-		return nil, err
-	}
-	if err := refuseKeys(file, front, 2); err != nil {
-		return nil, err
-	}
-	doc, err := wire.Parse(file, front, 2)
-	if err != nil {
-		return nil, err
-	}
+	return parseBottle(name, file, data, userHome, nil)
+}
+
+// parseBottle reads a bottle that the bottles of chain lead to.
+func parseBottle(name, file string, data []byte, userHome string, chain []string) (*Bottle, error) {
 	var k bottleKeys
-	if err := doc.Decode(&k); err != nil {
+	doc, _, err := readFront("bottle", file, data, &k)
+	if err != nil {
 		return nil, err
 	}
-	b := &Bottle{Name: name, File: file, doc: doc, userHome: userHome, Presets: k.Egress.Presets, Routes: k.Egress.Routes, Supervise: k.Supervise}
+	b := &Bottle{Name: name, File: file, doc: doc, userHome: userHome, origins: map[string]origin{}}
+	if err := b.inherit(&k, chain); err != nil {
+		return nil, err
+	}
+	b.keys = k
+	b.Presets, b.Routes, b.Supervise = k.Egress.Presets, slices.Clone(k.Egress.Routes), k.Supervise
 	b.Pipelock = Pipelock{Allow: k.Pipelock.Allow, AllowPrivate: k.Pipelock.AllowPrivate, Hosts: k.Pipelock.Hosts,
 		ExtraCA:     expand(k.Pipelock.ExtraCA, filepath.Dir(file), userHome),
 		SeedPhrases: k.Pipelock.SeedPhrases, Known: k.Pipelock.Known, Canaries: k.Pipelock.Canaries,
@@ -76,33 +106,23 @@ func ParseBottle(name, file string, data []byte, userHome string) (*Bottle, erro
 	return b, nil
 }
 
-func (b *Bottle) checkProvider(k *bottleKeys) error {
-	if t := k.AgentProvider.Template; t != "" && t != "shell" {
-		return b.doc.Errorf("agent_provider.template", "the agent provider %q is not served by this build yet; use shell", t)
-	}
-	if k.AgentProvider.Dockerfile != "" {
-		return b.doc.Errorf("agent_provider.dockerfile", "agent_provider.dockerfile is not served by this build yet; remove it")
-	}
-	return nil
-}
-
 func (b *Bottle) checkRoutes(*bottleKeys) error {
 	for i := range b.Routes {
 		r := &b.Routes[i]
 		at := fmt.Sprintf("egress.routes[%d]", i)
 		if r.Host == "" {
-			return b.doc.Errorf(at, "the route has no host")
+			return b.errorf(at, "the route has no host; write the name that it is for, as in host: api.example.com")
 		}
 		if field, err := route.Validate(*r); err != nil {
-			return b.doc.Errorf(at+"."+field, "%v", err)
+			return b.errorf(at+"."+field, "%v", err)
 		}
 		if r.Auth != nil && slices.Contains(boundVars, strings.ToLower(r.Auth.TokenRef)) {
-			return b.doc.Errorf(at+".auth.token_ref", "%s is set by the bottle itself, to its own proxy and certificate; give the token another name", r.Auth.TokenRef)
+			return b.errorf(at+".auth.token_ref", "%s is set by the bottle itself, to its own proxy and certificate; give the token another name", r.Auth.TokenRef)
 		}
 		r.Host = canonicalHost(r.Host)
 	}
 	if _, err := route.Compile(b.Routes); err != nil {
-		return b.doc.Errorf("egress.routes", "%v", err)
+		return b.errorf("egress.routes", "%v", err)
 	}
 	return nil
 }
@@ -117,13 +137,13 @@ func (b *Bottle) checkPipelock(*bottleKeys) error {
 	p := &b.Pipelock
 	for i, h := range p.Allow {
 		if _, _, _, err := route.SplitPattern(strings.ToLower(h)); err != nil {
-			return b.doc.Errorf(fmt.Sprintf("pipelock.allow[%d]", i), "%v", err)
+			return b.errorf(fmt.Sprintf("pipelock.allow[%d]", i), "%v", err)
 		}
 		p.Allow[i] = canonicalHost(h)
 	}
 	for i, h := range p.AllowPrivate {
 		if err := checkPrivate(h); err != nil {
-			return b.doc.Errorf(fmt.Sprintf("pipelock.allow_private[%d]", i), "%v", err)
+			return b.errorf(fmt.Sprintf("pipelock.allow_private[%d]", i), "%v", err)
 		}
 		p.AllowPrivate[i] = strings.ToLower(h)
 	}
@@ -131,18 +151,18 @@ func (b *Bottle) checkPipelock(*bottleKeys) error {
 		at := "pipelock.hosts." + name
 		lower, err := route.Host(name)
 		if err != nil {
-			return b.doc.Errorf(at, "%q: %v", name, err)
+			return b.errorf(at, "%q: %v", name, err)
 		}
 		if lower != name {
-			return b.doc.Errorf(at, "write the host %q in lower case", name)
+			return b.errorf(at, "write the host %q in lower case", name)
 		}
 		if a, err := netip.ParseAddr(p.Hosts[name]); err != nil || a.Zone() != "" {
-			return b.doc.Errorf(at, "%q is not an IP address", p.Hosts[name])
+			return b.errorf(at, "%q is not an IP address; write one such as 10.1.2.3", p.Hosts[name])
 		}
 	}
 	if p.ExtraCA != "" {
 		if _, err := os.Stat(p.ExtraCA); err != nil {
-			return b.doc.Errorf("pipelock.extra_ca", "cannot read the file of further roots: %v", err)
+			return b.errorf("pipelock.extra_ca", "cannot read the file of further roots: %v", err)
 		}
 	}
 	return nil
@@ -177,11 +197,11 @@ func (b *Bottle) checkResources(*bottleKeys) error {
 	r := b.Resources
 	switch {
 	case r.CPUs < 0 || r.CPUs > 1024:
-		return b.doc.Errorf("resources.cpus", "cpus must be a number above 0, such as 2 or 0.5")
+		return b.errorf("resources.cpus", "cpus must be a number above 0, such as 2 or 0.5")
 	case r.Memory != 0 && (r.Memory < minMemory || r.Memory > 1<<44):
-		return b.doc.Errorf("resources.memory", "memory must be at least 64MiB")
+		return b.errorf("resources.memory", "memory must be at least 64MiB")
 	case r.Pids < 0 || r.Pids != 0 && r.Pids < 16 || r.Pids > 1<<22:
-		return b.doc.Errorf("resources.pids", "pids must be at least 16")
+		return b.errorf("resources.pids", "pids must be at least 16")
 	}
 	return nil
 }
@@ -203,20 +223,25 @@ func (b *Bottle) readEnv(k *bottleKeys) error {
 	for _, name := range slices.Sorted(maps.Keys(k.Env)) {
 		at, value := "env."+name, k.Env[name]
 		v := EnvVar{Name: name, Value: value}
+		question, asked := strings.CutPrefix(value, "?")
 		if m := fromHost.FindStringSubmatch(value); m != nil {
 			v = EnvVar{Name: name, From: m[1]}
+		} else if asked {
+			v = EnvVar{Name: name, Ask: strings.TrimSpace(question)}
 		}
 		switch {
 		case !envName.MatchString(name):
-			return b.doc.Errorf(at, "%q cannot name an environment variable", name)
+			return b.errorf(at, "%q cannot name an environment variable; use letters, digits and underscores, a letter first", name)
 		case slices.Contains(boundVars, strings.ToLower(name)):
-			return b.doc.Errorf(at, "%s is set by the bottle itself, to its own proxy and certificate; remove it", name)
-		case strings.HasPrefix(value, "?"):
-			return b.doc.Errorf(at, "a value asked at launch (%q) is not served by this build yet; write it out or take it from the host as ${%s}", value, name)
+			return b.errorf(at, "%s is set by the bottle itself, to its own proxy and certificate; remove it", name)
+		case asked && (v.Ask == "" || strings.ContainsFunc(v.Ask, unicode.IsControl)):
+			return b.errorf(at, `the question behind "?" is empty or more than one line; write what you will be asked, as in %s: "?Database password"`, name)
+		case asked && slices.Contains(refs, name):
+			return b.errorf(at, "%s is the name of a token, which a sidecar holds for the agent; give what is asked another name", name)
 		case strings.ContainsRune(value, 0):
-			return b.doc.Errorf(at, "the value of %s holds a NUL byte, which no environment can", name)
+			return b.errorf(at, "the value of %s holds a NUL byte, which no environment can; take it out", name)
 		case slices.Contains(refs, v.From):
-			return b.doc.Errorf(at, "%s would hand the agent the token %s, which a sidecar holds for it; remove it", name, v.From)
+			return b.errorf(at, "%s would hand the agent the token %s, which a sidecar holds for it; remove it", name, v.From)
 		}
 		b.Env = append(b.Env, v)
 	}

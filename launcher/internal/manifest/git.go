@@ -17,12 +17,12 @@ import (
 // checkGit judges the git remotes. The keys themselves are read at the start.
 func (b *Bottle) checkGit(k *bottleKeys) error {
 	if i, field, err := gitremote.ValidateAll(k.Git); err != nil {
-		return b.doc.Errorf(fmt.Sprintf("git[%d].%s", i, field), "%v", err)
+		return b.errorf(fmt.Sprintf("git[%d].%s", i, field), "%v", err)
 	}
 	for i, r := range k.Git {
 		if r.KnownHostKey != "" {
 			if _, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(r.KnownHostKey)); err != nil || len(options) > 0 || len(rest) > 0 {
-				return b.doc.Errorf(fmt.Sprintf("git[%d].known_host_key", i), `known_host_key is not a key such as "ssh-ed25519 AAAA..."; take it from the server's operator, or from "ssh-keyscan HOST" after comparing the fingerprint`)
+				return b.errorf(fmt.Sprintf("git[%d].known_host_key", i), `known_host_key is not a key such as "ssh-ed25519 AAAA..."; take it from the server's operator, or from "ssh-keyscan HOST" after comparing the fingerprint`)
 			}
 		}
 		r.IdentityFile = expand(r.IdentityFile, filepath.Dir(b.File), b.userHome)
@@ -77,17 +77,17 @@ func (b *Bottle) ReadGitSecrets(lookup func(string) (string, bool)) (map[string]
 		if s.File == "" {
 			v, ok := lookup(s.Name)
 			if !ok || v == "" {
-				return nil, b.doc.Errorf(s.at, "the environment variable %s, the token for this remote, is not set; export it before the start", s.Name)
+				return nil, b.errorf(s.at, "the environment variable %s, the token for this remote, is not set; export it before the start", s.Name)
 			}
 			if err := secret.Check(v); err != nil {
-				return nil, b.doc.Errorf(s.at, "the environment variable %s cannot be sent (%v); correct it", s.Name, err)
+				return nil, b.errorf(s.at, "the environment variable %s cannot be sent (%v); correct it", s.Name, err)
 			}
 			out[s.Name] = secret.New(v)
 			continue
 		}
 		key, err := readKey(s.File)
 		if err != nil {
-			return nil, b.doc.Errorf(s.at, "%v", err)
+			return nil, b.errorf(s.at, "%v", err)
 		}
 		out[s.Name] = key
 	}

@@ -1,11 +1,8 @@
 package manifest
 
 import (
-	"strings"
-
-	"go.yaml.in/yaml/v4"
-
-	"github.com/bottlesuite/bottle/internal/wire"
+	"fmt"
+	"slices"
 )
 
 // retired are keys of earlier manifests, with what to write instead.
@@ -20,49 +17,24 @@ var retired = map[string]string{
 // unserved are keys that the design has and this build does not act on, with a
 // hint where there is one. A pattern's [] stands for any element of a list.
 var unserved = map[string]string{
-	"extends":                                "write the parent's keys into this bottle",
 	"egress.routes[].matches[].query_params": "",
-	"skills":                                 "",
-	"git_user":                               "set GIT_AUTHOR_NAME and its like in the bottle's env",
 }
 
-// refuseKeys looks for retired and unserved keys before the strict decoding,
-// which would call them unknown.
-func refuseKeys(file string, front []byte, firstLine int) error {
-	var root yaml.Node
-	if err := yaml.Load(front, &root); err != nil || root.Kind != yaml.DocumentNode || len(root.Content) != 1 {
-		return nil // the strict decoder has a better sentence for this
-	}
-	var refuse func(n *yaml.Node, path string) error
-	refuse = func(n *yaml.Node, path string) error {
-		switch n.Kind {
-		case yaml.SequenceNode:
-			for _, c := range n.Content {
-				if err := refuse(c, path+"[]"); err != nil {
-					return err
-				}
-			}
-		case yaml.MappingNode:
-			for i := 0; i+1 < len(n.Content); i += 2 {
-				key := n.Content[i]
-				at := strings.TrimPrefix(path+"."+key.Value, ".")
-				if msg := refusal(at, key.Value); msg != "" {
-					return &wire.Error{File: file, Line: key.Line + firstLine - 1, Column: key.Column, Msg: msg}
-				}
-				if err := refuse(n.Content[i+1], at); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	return refuse(root.Content[0], "")
+// misplaced are keys that stand in the other kind of file.
+var misplaced = map[string][]string{
+	"bottle": {"bottle", "skills", "git_user"},
+	"agent":  {"extends", "env", "egress", "pipelock", "git", "supervise", "resources", "agent_provider"},
 }
 
-// refusal is the sentence against the key at path, or "".
-func refusal(path, key string) string {
+// refusal is the sentence against the key at path, or "": it is asked before the
+// strict decoding, which would call such keys unknown. Kind is bottle or agent.
+func refusal(kind, path string) string {
+	if slices.Contains(misplaced[kind], path) {
+		other := map[string]string{"bottle": "the agent's file (agents/*.md)", "agent": "the bottle's file (bottles/*.md)"}[kind]
+		return fmt.Sprintf("unknown key %q: it belongs into %s", path, other)
+	}
 	if recipe, ok := retired[path]; ok {
-		return "the key " + key + " was retired; " + recipe
+		return "the key " + path + " was retired; " + recipe
 	}
 	if hint, ok := unserved[path]; ok {
 		msg := path + " is not served by this build yet; remove it"

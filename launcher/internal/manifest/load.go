@@ -51,6 +51,10 @@ func (s Source) Load(name string) (*Launch, error) {
 	if l.Agent, doc, err = ParseAgent(name, file, data); err != nil {
 		return nil, err
 	}
+	if l.Agent.Skills, err = s.readSkills(l.Agent.skills, doc); err != nil {
+		return nil, err
+	}
+	l.Warnings = append(l.Warnings, credentials(l.Agent.Skills)...)
 	file = filepath.Join(s.Home.Bottles(), l.Agent.Bottle+".md")
 	data, err = read(file)
 	if errors.Is(err, fs.ErrNotExist) {

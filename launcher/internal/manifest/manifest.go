@@ -21,6 +21,7 @@ import (
 	"github.com/bottlesuite/bottle/internal/secret"
 	"github.com/bottlesuite/bottle/internal/wire"
 	"github.com/bottlesuite/bottle/launcher/internal/preset"
+	"github.com/bottlesuite/bottle/launcher/internal/provider"
 )
 
 // Agent is one agents/*.md.
@@ -30,6 +31,12 @@ type Agent struct {
 	Bottle string
 	// Prompt is the body.
 	Prompt string
+	// Skills are copied into the bottle; [Source.Load] reads them.
+	Skills []Skill
+	// GitUser is nil when the agent is nobody in particular.
+	GitUser *GitUser
+
+	skills []string
 }
 
 // Bottle is one bottles/*.md.
@@ -49,9 +56,18 @@ type Bottle struct {
 	Supervise bool
 	// Git are the remotes behind the git gate, their key files resolved.
 	Git []wire.GitRemote
+	// Provider is the agent's program.
+	Provider *provider.Provider
+	// Dockerfile is what is built on top of the provider's image, "" for nothing.
+	Dockerfile string
+
+	// Extends are the bottles that this one takes over from, as they were named.
+	Extends []string
 
 	doc      *wire.Doc
 	userHome string
+	keys     bottleKeys        // with what the parents gave
+	origins  map[string]origin // of what parents gave, by path in keys
 }
 
 // Pipelock is the section of the same name.
@@ -92,6 +108,8 @@ type EnvVar struct {
 	Value string
 	// From is the variable of the host that gives the value, "" for a literal.
 	From string
+	// Ask is the question that the operator is asked at each launch, "" for none.
+	Ask string
 }
 
 // TokenRefs are the names of the tokens that the routes inject, sorted.
@@ -136,24 +154,32 @@ func (b *Bottle) Placeholders() []string {
 	})
 }
 
-// ResolveEnv gives the agent's environment its values. Lookup looks into the
-// host's environment, which gives no token away: the agent gets placeholders.
+// ResolveEnv gives the agent's environment its values, except those that are
+// asked for ([Bottle.Asked]). Lookup looks into the host's environment, which
+// gives no token away: the agent gets placeholders.
 func (b *Bottle) ResolveEnv(lookup func(string) (string, bool)) (map[string]string, error) {
 	out := map[string]string{}
+	maps.Copy(out, b.Provider.Env)
 	for _, p := range b.Taken {
 		maps.Copy(out, p.Env)
+	}
+	if variable, value, _ := b.Provider.Placeholder(b.Routes); variable != "" {
+		out[variable] = value
 	}
 	for _, ref := range b.Placeholders() {
 		out[ref] = secret.Placeholder(ref)
 	}
 	for _, v := range b.Env {
+		if v.Ask != "" {
+			continue
+		}
 		if v.From == "" {
 			out[v.Name] = v.Value
 			continue
 		}
 		value, ok := lookup(v.From)
 		if !ok {
-			return nil, b.doc.Errorf("env."+v.Name, "the environment variable %s, which gives %s its value, is not set; export it", v.From, v.Name)
+			return nil, b.errorf("env."+v.Name, "the environment variable %s, which gives %s its value, is not set; export it", v.From, v.Name)
 		}
 		out[v.Name] = value
 	}
@@ -165,12 +191,18 @@ func (b *Bottle) ResolveEnv(lookup func(string) (string, bool)) (map[string]stri
 func (b *Bottle) MissingToken(ref, why string) error {
 	for i, r := range b.Routes {
 		if r.Auth != nil && r.Auth.TokenRef == ref {
-			return b.doc.Errorf(fmt.Sprintf("egress.routes[%d].auth.token_ref", i),
+			return b.errorf(fmt.Sprintf("egress.routes[%d].auth.token_ref", i),
 				"the environment variable %s, the token for %s, %s", ref, r.Host, why)
 		}
 	}
 	return fmt.Errorf("the environment variable %s %s", ref, why)
 }
 
+// Where is the file, line and column of a key, in the file that says it.
+func (b *Bottle) Where(path string) string {
+	e := b.errorf(path, "")
+	return fmt.Sprintf("%s:%d:%d", e.File, e.Line, e.Column)
+}
+
 // At is an error at a key of the bottle's file.
-func (b *Bottle) At(path string, err error) error { return b.doc.Errorf(path, "%v", err) }
+func (b *Bottle) At(path string, err error) error { return b.errorf(path, "%v", err) }

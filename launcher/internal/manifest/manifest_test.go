@@ -91,7 +91,11 @@ func TestBottleRefusals(t *testing.T) {
 		"tokens":           {"tokens: [A]", "retired; name the token on the route"},
 		"ssh":              {"ssh: {}", "the key ssh was retired"},
 		"runtime":          {"runtime: runsc", "retired; remove it: the launcher takes runsc by itself"},
-		"extends":          {"env: {}\nextends: [base]", "b.md:3:1: extends is not served by this build yet; remove it"},
+		"extends":          {"env: {}\nextends: [base]", "b.md:3:11: the bottle \"base\" does not exist: there is no base.md"},
+		"extends a word":   {"extends: base", "extends must be a list"},
+		"extends twice":    {"extends: [a, a]", "b.md:2:14: the bottle a stands twice"},
+		"extends itself":   {"extends: [b]", "b.md:2:11: the bottles extend each other in a circle (b -> b)"},
+		"extends a path":   {"extends: [../b]", "b.md:2:11: \"../b\" is not a name"},
 		"preset":           {"egress: {presets: [go, nmp]}", `b.md:2:24: unknown preset "nmp" (did you mean "npm"?)`},
 		"far preset":       {"egress: {presets: [brew-cask]}", `unknown preset "brew-cask" (known here: apt, cargo, go, npm, pip)`},
 		"preset twice":     {"egress: {presets: [go, go]}", "b.md:2:24: the preset go stands twice"},
@@ -109,8 +113,8 @@ func TestBottleRefusals(t *testing.T) {
 		"an action's rule": {"pipelock: {actions: [{rules: [nothing], action: warn}]}", "no rule is called"},
 		"an action's host": {"pipelock: {actions: [{hosts: [\"a b\"], action: warn}]}", "pipelock.actions[0]"},
 		"a limit":          {"pipelock: {limits: {requests_per_minute: -1}}", "a limit is 0, for none, or more"},
-		"provider":         {"agent_provider: {template: claude}", `the agent provider "claude" is not served`},
-		"dockerfile":       {"agent_provider: {dockerfile: x}", "dockerfile is not served"},
+		"provider":         {"agent_provider: {template: cluade}", `b.md:2:28: unknown agent provider "cluade" (did you mean "claude"?)`},
+		"dockerfile":       {"agent_provider: {dockerfile: x}", "b.md:2:30: cannot read the Dockerfile x: no such file"},
 		"no host":          {route("websocket: true"), "b.md:4:7: the route has no host"},
 		"address":          {route("host: 10.0.0.1"), "address literal"},
 		"wide":             {route("host: '*.com'"), "b.md:4:13: "},
@@ -135,7 +139,8 @@ func TestBottleRefusals(t *testing.T) {
 		"proxy mixed":      {"env: {No_Proxy: x}", "set by the bottle itself"},
 		"trust":            {"env: {SSL_CERT_FILE: x}", "set by the bottle itself"},
 		"trust off":        {"env: {NODE_TLS_REJECT_UNAUTHORIZED: '0'}", "set by the bottle itself"},
-		"asked":            {"env: {P: '?Password'}", "asked at launch"},
+		"asked":            {"env: {P: '?'}", "the question behind \"?\" is empty"},
+		"asked token":      {"env: {TOK: '?Token'}\n" + route("host: a.example\n      auth: {scheme: Bearer, token_ref: TOK}"), "TOK is the name of a token"},
 		"token proxy":      {route("host: a.example\n      auth: {scheme: Bearer, token_ref: HTTPS_PROXY}"), "HTTPS_PROXY is set by the bottle itself"},
 		"env name":         {"env: {A-B: x}", "cannot name"},
 		"env NUL":          {`env: {A: "a\0b"}`, "NUL"},
@@ -143,7 +148,7 @@ func TestBottleRefusals(t *testing.T) {
 		"anchor":           {"env: &x {}", "anchors"},
 		"broken yaml":      {"env: {", "not valid YAML"},
 		"tag":              {"env: !!binary x", ""},
-		"a bottle's skill": {"skills: [x]", "skills is not served"},
+		"a bottle's skill": {"skills: [x]", `b.md:2:1: unknown key "skills": it belongs into the agent's file (agents/*.md)`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseBottle("b", "b.md", []byte("---\n"+c.front+"\n---\n"), "")
@@ -163,15 +168,18 @@ func TestBottleRefusals(t *testing.T) {
 
 func TestAgentRefusals(t *testing.T) {
 	for front, want := range map[string]string{
-		"":                               "names no bottle",
-		"botle: dev":                     `did you mean "bottle"?`,
-		"bottle: ../dev":                 "a.md:2:9: \"../dev\" is not a name",
-		"bottle: dev\nskills: [a]":       "a.md:3:1: skills is not served",
-		"bottle: dev\ngit_user: {}":      "git_user is not served",
-		"bottle: dev\nenv: {A: b}":       `unknown key "env"`,
-		"bottle: dev\negress: {}":        `unknown key "egress"`,
-		"bottle: dev\npipelock: {}":      `unknown key "pipelock"`,
-		"bottle: dev\ntokens: [A, B, C]": "retired",
+		"":                            "names no bottle",
+		"botle: dev":                  `did you mean "bottle"?`,
+		"bottle: ../dev":              "a.md:2:9: \"../dev\" is not a name",
+		"bottle: dev\nskills: review": "a.md:3:9: skills must be a list",
+		"bottle: dev\ngit_user: {}":   "a.md:3:11: git_user.name is missing; write git_user: {name: ..., email: ...}",
+		"bottle: dev\nenv: {A: b}":    `unknown key "env": it belongs into the bottle's file (bottles/*.md)`,
+		"bottle: dev\ngit_user: {name: 'A\n\n  B', email: a@b}": "git_user.name has an angle bracket or a line end",
+		"bottle: dev\ngit_user: {name: A, email: '<a@b>'}":      "git_user.email has an angle bracket",
+		"bottle: dev\ngit_user: {name: A, email: a}":            "is not an address",
+		"bottle: dev\negress: {}":                               `unknown key "egress"`,
+		"bottle: dev\npipelock: {}":                             `unknown key "pipelock"`,
+		"bottle: dev\ntokens: [A, B, C]":                        "retired",
 	} {
 		_, _, err := ParseAgent("a", "a.md", []byte("---\n"+front+"\n---\nprompt\n"))
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -15,10 +15,10 @@ func (b *Bottle) checkPresets(k *bottleKeys) error {
 	for i, name := range k.Egress.Presets {
 		at := fmt.Sprintf("egress.presets[%d]", i)
 		if !slices.Contains(names, name) {
-			return b.doc.Errorf(at, "unknown preset %q%s", name, wire.DidYouMean(name, names))
+			return b.errorf(at, "unknown preset %q%s", name, wire.DidYouMean(name, names))
 		}
 		if slices.Contains(k.Egress.Presets[:i], name) {
-			return b.doc.Errorf(at, "the preset %s stands twice; keep one", name)
+			return b.errorf(at, "the preset %s stands twice; keep one", name)
 		}
 	}
 	return nil
@@ -30,19 +30,19 @@ func (b *Bottle) checkPresets(k *bottleKeys) error {
 func (b *Bottle) Take(i int, p *preset.Preset) error {
 	at := fmt.Sprintf("egress.presets[%d]", i)
 	for _, s := range p.Sites {
-		own, covered := b.ownRoutes(s.Host)
+		own, covered := b.routesFor(s.Host)
 		switch {
 		case covered != "":
-			return b.doc.Errorf(at, "%s, where %s gets packages from, lies below your route for %s, which a route for that very host would replace; write one for %s yourself",
+			return b.errorf(at, "%s, where %s gets packages from, lies below your route for %s, which a route for that very host would replace; write one for %s yourself",
 				s.Host, p.Name, covered, s.Host)
 		case s.Credential && !slices.ContainsFunc(own, func(r wire.Route) bool { return r.Auth != nil }):
-			return b.doc.Errorf(at, "%s holds a user name or password for %s, which the agent must not see; put it into a variable and let a route send it: egress.routes: [{host: %q, matches: [{methods: [GET, HEAD]}], auth: {scheme: Basic, token_ref: NAME}}]",
+			return b.errorf(at, "%s holds a user name or password for %s, which the agent must not see; put it into a variable and let a route send it: egress.routes: [{host: %q, matches: [{methods: [GET, HEAD]}], auth: {scheme: Basic, token_ref: NAME}}]",
 				s.Source, s.Host, s.Host)
 		}
 	}
 	routes := append(slices.Clone(b.Routes), p.Routes()...)
 	if _, err := route.Compile(routes); err != nil {
-		return b.doc.Errorf(at, "%v", err)
+		return b.errorf(at, "%v", err)
 	}
 	b.Routes, b.Taken = routes, append(b.Taken, p)
 	for _, s := range p.Sites {
@@ -53,9 +53,9 @@ func (b *Bottle) Take(i int, p *preset.Preset) error {
 	return nil
 }
 
-// ownRoutes are the manifest's routes for a host, and the suffix that covers it
+// routesFor are the manifest's routes for a host, and the suffix that covers it
 // when there are none.
-func (b *Bottle) ownRoutes(host string) (own []wire.Route, covered string) {
+func (b *Bottle) routesFor(host string) (own []wire.Route, covered string) {
 	name, port, _ := strings.Cut(host, ":")
 	for _, r := range b.manifestRoutes() {
 		suffix, rport, _ := strings.Cut(r.Host, ":")

@@ -16,38 +16,38 @@ func (b *Bottle) checkSecrets(*bottleKeys) error {
 	for i, name := range p.Known {
 		if !envName.MatchString(name) {
 			at := fmt.Sprintf("pipelock.known[%d]", i)
-			return b.doc.Errorf(at, "%q cannot name a variable of your environment, whose value must not leave", name)
+			return b.errorf(at, "%q cannot name a variable of your environment, whose value must not leave; use letters, digits and underscores, a letter first", name)
 		}
 	}
 	for i, name := range p.Canaries {
 		at := fmt.Sprintf("pipelock.canaries[%d]", i)
 		switch {
 		case !envName.MatchString(name):
-			return b.doc.Errorf(at, "%q cannot name an environment variable", name)
+			return b.errorf(at, "%q cannot name an environment variable; use letters, digits and underscores, a letter first", name)
 		case slices.Contains(boundVars, strings.ToLower(name)):
-			return b.doc.Errorf(at, "%s is set by the bottle itself; give the canary another name", name)
+			return b.errorf(at, "%s is set by the bottle itself; give the canary another name", name)
 		case slices.ContainsFunc(b.Env, func(v EnvVar) bool { return v.Name == name }) || slices.Contains(b.TokenRefs(), name):
-			return b.doc.Errorf(at, "%s is set in env already, or is a token's; give the canary another name", name)
+			return b.errorf(at, "%s is set in env already, or is a token's; give the canary another name", name)
 		case slices.Contains(p.Canaries[:i], name):
-			return b.doc.Errorf(at, "the canary %s stands twice; keep one", name)
+			return b.errorf(at, "the canary %s stands twice; keep one", name)
 		}
 	}
 	for i, a := range p.Actions {
 		at := fmt.Sprintf("pipelock.actions[%d]", i)
 		if _, ok := secretscan.ParseAction(a.Action); !ok {
-			return b.doc.Errorf(at, "the action %q is none of block, redact, warn and ignore", a.Action)
+			return b.errorf(at, "the action %q is none of block, redact, warn and ignore", a.Action)
 		}
 		for _, r := range a.Rules {
 			if !secretscan.RuleExists(r) {
-				return b.doc.Errorf(at, "no rule is called %q; `pipelockd rules` lists them", r)
+				return b.errorf(at, "no rule is called %q; `pipelockd rules` lists them", r)
 			}
 		}
 		if _, err := route.NewHostSet(a.Hosts); err != nil {
-			return b.doc.Errorf(at, "%s: %v", at, err)
+			return b.errorf(at, "%s: %v", at, err)
 		}
 	}
 	if l := p.Limits; l.RequestsPerMinute < 0 || l.Burst < 0 {
-		return b.doc.Errorf("pipelock.limits", "a limit is 0, for none, or more")
+		return b.errorf("pipelock.limits", "a limit is 0, for none, or more")
 	}
 	return nil
 }
@@ -58,7 +58,7 @@ func (b *Bottle) KnownValues(lookup func(string) (string, bool)) (map[string]str
 	for i, name := range b.Pipelock.Known {
 		v, ok := lookup(name)
 		if !ok || v == "" {
-			return nil, b.doc.Errorf(fmt.Sprintf("pipelock.known[%d]", i),
+			return nil, b.errorf(fmt.Sprintf("pipelock.known[%d]", i),
 				"the environment variable %s, whose value must not leave, is not set; export it, or remove it here", name)
 		}
 		out[name] = v

@@ -7,17 +7,31 @@ import (
 	"github.com/bottlesuite/bottle/internal/wire"
 )
 
+// readFront reads the front matter of a manifest into keys, a pointer to a struct.
+// Kind is bottle or agent.
+func readFront(kind, file string, data []byte, keys any) (doc *wire.Doc, body string, err error) {
+	front, body, err := split(file, data)
+	if err != nil {
+		return nil, "", err
+	}
+	if doc, err = wire.Parse(file, front, 2); err != nil {
+		return nil, "", err
+	}
+	if err := doc.Refuse(func(path string) string { return refusal(kind, path) }); err != nil {
+		return nil, "", err
+	}
+	return doc, body, doc.Decode(keys)
+}
+
 // split cuts a manifest into its front matter and its body. The front matter
 // begins on the second line of the file.
 func split(file string, data []byte) (front []byte, body string, err error) {
 	if i := firstInvalid(data); i >= 0 {
-		return nil, "", &wire.Error{File: file, Line: 1 + bytes.Count(data[:i], []byte("\n")), Column: 1,
-			Msg: "the file is not text in UTF-8; save it as such"}
+		return nil, "", wire.ErrorAt(file, data, 1+bytes.Count(data[:i], []byte("\n")), 1, "the file is not text in UTF-8; save it as such")
 	}
 	first, rest, ok := bytes.Cut(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), []byte("\n"))
 	if !ok || !isFence(first) {
-		return nil, "", &wire.Error{File: file, Line: 1, Column: 1,
-			Msg: "the file does not begin with front matter; put its keys between two lines of ---"}
+		return nil, "", wire.ErrorAt(file, data, 1, 1, "the file does not begin with front matter; put its keys between two lines of ---")
 	}
 	front = rest
 	for at := 0; at < len(rest); {
@@ -27,8 +41,7 @@ func split(file string, data []byte) (front []byte, body string, err error) {
 		}
 		at = len(rest) - len(tail)
 	}
-	return nil, "", &wire.Error{File: file, Line: 1, Column: 1,
-		Msg: "the front matter has no end; close it with a line of ---"}
+	return nil, "", wire.ErrorAt(file, data, 1, 1, "the front matter has no end; close it with a line of ---")
 }
 
 // orEmpty is front, or an empty mapping where it says nothing at all.
