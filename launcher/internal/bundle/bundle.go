@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"maps"
 	"net/netip"
+	"path"
 	"slices"
 	"time"
 
@@ -25,13 +26,16 @@ import (
 	"github.com/bottlesuite/bottle/internal/wire"
 	"github.com/bottlesuite/bottle/launcher/internal/manifest"
 	"github.com/bottlesuite/bottle/launcher/internal/pki"
+	"github.com/bottlesuite/bottle/launcher/internal/provider"
 )
 
 // Spec is all that the files of a bottle depend on.
 type Spec struct {
 	Identity bottle.Identity
-	Agent    *manifest.Agent
-	Bottle   *manifest.Bottle
+	// Name is what the operator calls the launch, "" for nothing.
+	Name   string
+	Agent  *manifest.Agent
+	Bottle *manifest.Bottle
 	// Env is the agent's environment with its values.
 	Env map[string]string
 	// Owner is the home whose cleanup may remove the bottle, "" for none.
@@ -45,20 +49,38 @@ type Spec struct {
 	Trust    *pki.Trust
 	// Grants are changes that the operator approved, on top of the manifest.
 	Grants []wire.Grant
-	// Image is the agent's image, "" for the default.
+	// Image is the agent's image, "" for its provider's.
 	Image string
 	// Known are values that must not leave: the tokens, and what the operator
 	// lists. Only their fingerprints are written.
 	Known Secrets
+	// Asked are variables of the agent's whose values the operator gave at the
+	// launch. They are in no file of the bundle.
+	Asked Secrets
 	// Canaries are the planted values of the agent's environment.
 	Canaries map[string]string
+	// ImageIDs are the ids of the services' images as they were found before the
+	// start; nil in a bundle for others, which has names.
+	ImageIDs map[string]string
+	// Workspace is a directory of the host that becomes the agent's workspace, ""
+	// for none. It is copied, unless Mounted.
+	Workspace string
+	Mounted   bool
+	// Machine says that the agent runs in a virtual machine.
+	Machine bool
+	// Datagrams says that the machine's monitor sends its frames as datagrams.
+	Datagrams bool
 	// Resume says that the launch goes on in a state directory that is there.
 	Resume bool
 }
 
 // Base is the policy that the manifest gives.
 func Base(b *manifest.Bottle) change.Policy {
-	return change.Policy{Egress: len(b.Routes) > 0, Routes: b.Routes, Allow: b.Hosts()}
+	p := change.Policy{Egress: len(b.Routes) > 0, Routes: b.Routes, Allow: b.Hosts()}
+	for _, r := range b.Git {
+		p.Remotes = append(p.Remotes, wire.PolicyRemote{Name: r.Name, Refs: r.Refs})
+	}
+	return p
 }
 
 // policy is what is in force at a start.
@@ -136,10 +158,15 @@ func (s *Spec) Files() ([]File, error) {
 		{Path: compose.SeccompFile, Mode: 0o600, Data: compose.Seccomp()},
 		{Path: "config/prompt.md", Mode: 0o644, Data: []byte(s.Agent.Prompt)},
 	}
-	if s.Runtime == "runsc" {
+	if s.Runtime == compose.GVisor {
 		files = append(files, File{Path: "config/resolv.conf", Mode: 0o644,
 			Data: fmt.Appendf(nil, "nameserver %s\nsearch .\n", nets.ProxyAddress())})
 	}
+	gitConfig, err := s.gitConfig()
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, File{Path: "config/gitconfig", Mode: 0o644, Data: gitConfig})
 	configs, err := s.configs(nets)
 	if err != nil {
 		return nil, err
@@ -152,28 +179,69 @@ func (s *Spec) Files() ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(files, s.clients(), configs, certs, known), nil
+	clients, err := s.clients()
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(files, clients, s.skills(), configs, certs, known), nil
 }
 
-// clients are the settings of package clients that presets bring.
-func (s *Spec) clients() []File {
+// skills are the agent's, below a directory that every provider can point to.
+func (s *Spec) skills() []File {
+	var files []File
+	for _, skill := range s.Agent.Skills {
+		for _, f := range skill.Files {
+			mode := fs.FileMode(0o644)
+			if f.Executable {
+				mode = 0o755
+			}
+			files = append(files, File{Path: path.Join("skills", skill.Name, f.Path), Mode: mode, Data: f.Data})
+		}
+	}
+	return files
+}
+
+// clients are the settings of package clients that presets bring, and those of the
+// agent's own program.
+func (s *Spec) clients() ([]File, error) {
 	var files []File
 	for _, p := range s.Bottle.Taken {
 		for _, name := range slices.Sorted(maps.Keys(p.Files)) {
 			files = append(files, File{Path: "clients/" + name, Mode: 0o644, Data: p.Files[name]})
 		}
 	}
-	return files
+	guest := provider.Guest{Env: s.Env, Prompt: s.Agent.Prompt}
+	if s.Bottle.Supervise {
+		guest.MCP = provider.MCP
+	}
+	own, err := s.Bottle.Provider.Files(guest)
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		files = append(files, File{Path: "clients/" + name, Mode: 0o644, Data: own[name]})
+	}
+	return files, err
+}
+
+// AgentImage is the reference of the agent's image.
+func (s *Spec) AgentImage() string {
+	if s.Image != "" {
+		return s.Image
+	}
+	return s.Bottle.Provider.Image
 }
 
 func (s *Spec) plan(nets compose.Nets) compose.Plan {
 	p := compose.Plan{
 		Identity: string(s.Identity), Agent: s.Agent.Name, Bottle: s.Bottle.Name, Owner: s.Owner,
-		Routes: s.routes(), Supervise: s.Bottle.Supervise, Git: s.git(), Runtime: s.Runtime, Images: compose.DefaultImages, Nets: nets,
+		Routes: s.routes(), Supervise: s.Bottle.Supervise, Git: s.git(), Machine: s.Machine, Runtime: s.Runtime, Images: compose.DefaultImages, Nets: nets,
 		UID: s.UID, GID: s.GID, Tokens: s.Bottle.TokenRefs(), GitSecrets: s.Bottle.GitSecretNames(), Hosts: s.Bottle.Pipelock.Hosts, Env: s.Env, Resources: Resources(s.Bottle),
 	}
-	if s.Image != "" {
-		p.Images.Agent = s.Image
+	if s.Mounted {
+		p.Workspace = s.Workspace
+	}
+	p.Images.Agent = s.AgentImage()
+	if id := s.ImageIDs; id != nil {
+		p.Pinned = true
+		p.Images = compose.Images{Egressd: id["egress"], Pipelockd: id["pipelock"], Gitgated: id["git-gate"], Superviserd: id["supervise"], Gateway: id["gateway"], Agent: id["agent"]}
 	}
 	return p
 }
@@ -207,13 +275,18 @@ func (s *Spec) configs(nets compose.Nets) ([]File, error) {
 	files, err := s.proxies(nets, policy)
 	if err == nil && s.git() {
 		var more []File
-		more, err = s.gitFiles()
+		more, err = s.gitFiles(policy)
 		files = append(files, more...)
 	}
 	if err == nil && s.Bottle.Supervise {
 		var more []File
 		more, err = s.supervise(nets, policy)
 		files = append(files, more...)
+	}
+	if err == nil && s.Machine {
+		var f File
+		f, err = s.gateway()
+		files = append(files, f)
 	}
 	return files, err
 }

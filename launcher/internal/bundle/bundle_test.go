@@ -5,6 +5,7 @@ import (
 	"encoding/pem"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -209,5 +210,53 @@ func TestSidecarUser(t *testing.T) {
 	}
 	if u, g := SidecarUser(1000, 100); u != 1000 || g != 100 {
 		t.Errorf("got %d:%d", u, g)
+	}
+}
+
+// TestProvidersFiles: what the agent's program finds in its guest is in the bundle,
+// where the agent's user can read it.
+func TestProvidersFiles(t *testing.T) {
+	s := spec(t, "agent_provider: {template: claude}\nsupervise: true\n"+strings.TrimPrefix(withRoutes, "\n"))
+	dir := write(t, s)
+	for file, want := range map[string]string{
+		"clients/claude-code/CLAUDE.md": "Hi.\n", "clients/home/.claude.json": "http://supervise:9100/", "compose.yaml": "image: bottle/agent-claude:dev",
+	} {
+		data, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil || !strings.Contains(string(data), want) {
+			t.Errorf("%s: %v: %s", file, err, data)
+		}
+	}
+	for _, file := range []string{"clients/home", "clients/home/.claude"} {
+		if fi, err := os.Stat(filepath.Join(dir, file)); err != nil || fi.Mode().Perm() != 0o755 {
+			t.Errorf("%s: %v, %v", file, fi.Mode(), err)
+		}
+	}
+}
+
+func TestSkillsAndGitUser(t *testing.T) {
+	s := spec(t, withRoutes)
+	s.Agent.GitUser = &manifest.GitUser{Name: `An "A\gent" # one`, Email: "agent@example.com"}
+	s.Agent.Skills = []manifest.Skill{{Name: "review", Files: []manifest.SkillFile{
+		{Path: "SKILL.md", Data: []byte("read\n")}, {Path: "bin/run", Executable: true, Data: []byte("#!/bin/sh\n")},
+	}}}
+	dir := write(t, s)
+	for path, want := range map[string]string{"skills": "drwxr-xr-x", "skills/review/bin": "drwxr-xr-x", "skills/review/SKILL.md": "-rw-r--r--", "skills/review/bin/run": "-rwxr-xr-x", "config/gitconfig": "-rw-r--r--"} {
+		if fi, err := os.Stat(filepath.Join(dir, path)); err != nil || fi.Mode().String() != want {
+			t.Errorf("%s: %v, %v", path, fi.Mode(), err)
+		}
+	}
+	for key, want := range map[string]string{"user.name": s.Agent.GitUser.Name, "user.email": "agent@example.com"} {
+		out, err := exec.Command("git", "config", "--file", filepath.Join(dir, "config/gitconfig"), key).Output()
+		if err != nil || string(out) != want+"\n" {
+			t.Errorf("git reads %s as %q, %v", key, out, err)
+		}
+	}
+	s.Agent.Skills = nil // as a later launch may have it
+	files, err := s.Files()
+	if err == nil {
+		err = s.Write(dir, files)
+	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "skills")); err != nil || len(left) != 0 {
+		t.Errorf("left of the launch before: %v, %v", left, err)
 	}
 }

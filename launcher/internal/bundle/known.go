@@ -20,6 +20,12 @@ func NewCanary() string {
 	return hex.EncodeToString(b[:])
 }
 
+// CheckKnown reports why a value is not one that pipelockd could look for.
+func CheckKnown(name, value string) error {
+	_, err := secretscan.NewKey(make([]byte, 32)).Fingerprint(name, secretscan.KnownSecret, []byte(value))
+	return err
+}
+
 // known reports whether pipelockd is told of values that must not leave.
 func (s *Spec) known() bool { return len(s.Known)+len(s.Canaries) > 0 }
 

@@ -21,6 +21,9 @@ func View(p change.Policy) wire.Policy {
 	if p.Egress {
 		v.Egress = &wire.PolicyEgress{Routes: p.Routes}
 	}
+	if len(p.Remotes) > 0 {
+		v.Git = &wire.PolicyGit{Remotes: p.Remotes, Allowances: p.Findings}
+	}
 	return v
 }
 

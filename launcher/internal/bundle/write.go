@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // SidecarUser is the user that sidecars run as: the operator's own, so that it
@@ -19,17 +20,24 @@ func SidecarUser(uid, gid int) (int, int) {
 
 // directories of a bundle that containers see. Those of the agent are readable
 // by its user; the bundle around them is private.
-func (s *Spec) directories() []File {
+func (s *Spec) directories(files []File) []File {
 	dirs := []File{
 		{Path: "config", Mode: 0o700, Sidecar: true}, {Path: "ca", Mode: 0o700}, {Path: "audit", Mode: 0o700},
-		{Path: "ca/agent", Mode: 0o755}, {Path: "clients", Mode: 0o755},
+		{Path: "ca/agent", Mode: 0o755}, {Path: "clients", Mode: 0o755}, {Path: "skills", Mode: 0o755},
 		{Path: "ca/pipelock", Mode: 0o700, Sidecar: true}, {Path: "audit/pipelock", Mode: 0o700, Sidecar: true},
 	}
 	if s.routes() {
 		dirs = append(dirs, File{Path: "ca/egress", Mode: 0o700, Sidecar: true}, File{Path: "audit/egress", Mode: 0o700, Sidecar: true})
 	}
-	for _, f := range s.clients() {
-		for dir := filepath.Dir(f.Path); dir != "clients"; dir = filepath.Dir(dir) {
+	if s.Machine {
+		dirs = append(dirs, File{Path: "config/gateway", Mode: 0o700, Sidecar: true}, File{Path: NetDir, Mode: 0o700, Sidecar: true},
+			File{Path: "audit/gateway", Mode: 0o700, Sidecar: true})
+	}
+	for _, f := range files {
+		if !strings.HasPrefix(f.Path, "clients/") && !strings.HasPrefix(f.Path, "skills/") {
+			continue
+		}
+		for dir := filepath.Dir(f.Path); strings.Contains(dir, "/"); dir = filepath.Dir(dir) {
 			dirs = append(dirs, File{Path: dir, Mode: 0o755})
 		}
 	}
@@ -49,7 +57,10 @@ func (s *Spec) directories() []File {
 // Write writes files below dir, which must exist, and replaces those that are
 // there.
 func (s *Spec) Write(dir string, files []File) error {
-	for _, d := range s.directories() {
+	if err := os.RemoveAll(filepath.Join(dir, "skills")); err != nil { // of a launch before
+		return fmt.Errorf("cannot replace the skills: %w", err)
+	}
+	for _, d := range s.directories(files) {
 		path := filepath.Join(dir, d.Path)
 		if err := os.MkdirAll(path, 0o700); err != nil {
 			return fmt.Errorf("cannot create the bundle: %w", err)

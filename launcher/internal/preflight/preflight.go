@@ -13,6 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/bottlesuite/bottle/internal/secret"
 	"github.com/bottlesuite/bottle/internal/wire"
 	"github.com/bottlesuite/bottle/launcher/internal/bundle"
 	"github.com/bottlesuite/bottle/launcher/internal/manifest"
@@ -24,6 +25,9 @@ type Sheet struct {
 	Launch *manifest.Launch
 	Env    map[string]string
 	Trust  *pki.Trust
+	// Workspace is the directory of the host that the agent works on, "" for none.
+	Workspace string
+	Mounted   bool
 	// Missing are token_refs without a value.
 	Missing []string
 	// Fingerprints, Images and Runtime are empty in a dry run.
@@ -41,7 +45,10 @@ func (s *Sheet) Write(w io.Writer) error {
 	}
 	b := s.Launch.Bottle
 	row("agent", "%s (%s)", s.Launch.Agent.Name, s.Launch.Agent.File)
-	row("bottle", "%s (%s)", b.Name, b.File)
+	s.agent(row)
+	row("bottle", "%s (%s)%s", b.Name, b.File, extends(b))
+	s.provider(row)
+	s.workspace(row)
 	s.routes(row)
 	s.pipelock(row)
 	s.git(row)
@@ -54,15 +61,61 @@ func (s *Sheet) Write(w io.Writer) error {
 	return err
 }
 
+// provider says which program the agent is, and whether it will have a credential.
+func (s *Sheet) provider(row rowFunc) {
+	b := s.Launch.Bottle
+	built := ""
+	if b.Dockerfile != "" {
+		built = ", with " + b.Dockerfile
+	}
+	row("provider", "%s (%s%s)", b.Provider.Name, b.Provider.Image, built)
+	if _, _, served := b.Provider.Placeholder(b.Routes); !served {
+		row("note", "no route gives %s a credential; docs/providers.md has the one that it needs", b.Provider.Name)
+	}
+}
+
+// agent says who the agent is and what it brings.
+func (s *Sheet) agent(row rowFunc) {
+	a := s.Launch.Agent
+	for _, skill := range a.Skills {
+		row("skill", "%s, %d files, read-only", skill.Name, len(skill.Files))
+	}
+	if u := a.GitUser; u != nil {
+		row("git user", "%s <%s>", u.Name, u.Email)
+	}
+}
+
+// extends names what a bottle takes over from.
+func extends(b *manifest.Bottle) string {
+	if len(b.Extends) == 0 {
+		return ""
+	}
+	return ", extends " + strings.Join(b.Extends, ", ")
+}
+
+// workspace says what of the host's files the agent gets.
+func (s *Sheet) workspace(row rowFunc) {
+	switch {
+	case s.Workspace == "":
+	case s.Mounted:
+		row("workspace", "%s of this host, MOUNTED: what the agent writes there, hooks and editor tasks included, is here at once", s.Workspace)
+	default:
+		row("workspace", "a copy of %s", s.Workspace)
+	}
+}
+
 // env names the agent's variables, and says which of them hold no token.
 func (s *Sheet) env(row rowFunc) {
 	placeholders := s.Launch.Bottle.Placeholders()
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(s.Env)) {
-		if slices.Contains(placeholders, name) {
+		if slices.Contains(placeholders, name) || strings.HasPrefix(s.Env[name], secret.PlaceholderPrefix) {
 			name += " (placeholder)"
 		}
 		names = append(names, name)
+	}
+	for _, v := range s.Launch.Bottle.Asked() {
+		names = append(names, v.Name+" (asked: "+v.Ask+")")
 	}
 	if len(names) > 0 {
 		row("env", "%s", strings.Join(names, ", "))
