@@ -92,6 +92,9 @@ func (d *Desk) Base() (change.Policy, error) {
 	if v.Egress != nil {
 		p.Egress, p.Routes = true, v.Egress.Routes
 	}
+	if v.Git != nil {
+		p.Remotes = v.Git.Remotes
+	}
 	return p, nil
 }
 

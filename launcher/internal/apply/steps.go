@@ -42,6 +42,11 @@ func (d *Desk) steps(p change.Policy) ([]*step, error) {
 			return nil, err
 		}
 	}
+	if len(p.Remotes) > 0 {
+		if err := add(d.git(p)); err != nil {
+			return nil, err
+		}
+	}
 	return all, add(d.supervise(p))
 }
 
@@ -68,6 +73,15 @@ func (d *Desk) egress(p change.Policy) (*step, error) {
 	if err := d.reissue(s, &c.CA, was, p.Hosts()); err != nil {
 		return nil, err
 	}
+	return s, s.encode(c)
+}
+
+func (d *Desk) git(p change.Policy) (*step, error) {
+	s, c := &step{service: "git-gate", file: "config/gitgated.yaml"}, wire.Gitgated{}
+	if err := d.read(s, &c); err != nil {
+		return nil, err
+	}
+	c.Allowances = p.Findings
 	return s, s.encode(c)
 }
 

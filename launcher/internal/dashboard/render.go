@@ -130,7 +130,11 @@ func exactly(p wire.Proposal) string {
 	case p.Host != "":
 		return "host: " + p.Host
 	}
-	text, err := yaml.Marshal(p.Route)
+	what := any(p.Route)
+	if p.Finding != nil {
+		what = p.Finding
+	}
+	text, err := yaml.Marshal(what)
 	if err != nil {
 		return err.Error()
 	}
@@ -143,6 +147,8 @@ func about(p wire.Proposal) string {
 		return p.Route.Host
 	case p.Host != "":
 		return p.Host
+	case p.Finding != nil:
+		return p.Finding.Rule + " in " + p.Finding.Remote
 	}
 	return "a program"
 }

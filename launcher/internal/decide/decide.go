@@ -55,7 +55,7 @@ type Approval struct {
 
 // Grant is what an approval of a proposal puts into force.
 func Grant(p wire.Proposal, a Approval, now time.Time) wire.Grant {
-	g := wire.Grant{Proposal: p.ID, GrantedAt: wire.At(now), Scope: a.Scope, Route: p.Route, Host: p.Host}
+	g := wire.Grant{Proposal: p.ID, GrantedAt: wire.At(now), Scope: a.Scope, Route: p.Route, Host: p.Host, Finding: p.Finding}
 	if a.Scope == wire.ScopeFor {
 		g.Expires = wire.At(now.Add(a.For + time.Second - 1)) // whole seconds, never shorter
 	}
@@ -73,7 +73,11 @@ func (d *Desk) Diff(p wire.Proposal) ([]change.Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	return change.Describe(current, wire.Grant{Route: p.Route, Host: p.Host}), nil
+	lines := change.Describe(current, wire.Grant{Route: p.Route, Host: p.Host, Finding: p.Finding})
+	if p.Finding != nil {
+		lines = append(lines, d.evidence(*p.Finding)...)
+	}
+	return lines, nil
 }
 
 // pending reads a proposal that is still to be decided.
@@ -116,6 +120,9 @@ func (d *Desk) Approve(ctx context.Context, id string, a Approval) (wire.Decisio
 		if err := queue.Check(p); err != nil {
 			return wire.Decision{}, fmt.Errorf("the edited proposal is refused: %w", err)
 		}
+	}
+	if p.Tool == wire.ToolGitleaks && a.Scope != wire.ScopeFor {
+		return wire.Decision{}, errors.New("an approved finding must end: approve it for a time, such as 1h, in which the agent can push")
 	}
 	lines, err := d.Diff(p)
 	if err != nil {
@@ -169,6 +176,9 @@ func (d *Desk) carryOut(ctx context.Context, asked, p wire.Proposal, g wire.Gran
 	}
 	if err := servable(current, p.Route); err != nil {
 		return err
+	}
+	if f := p.Finding; f != nil && !slices.ContainsFunc(current.Remotes, func(r wire.PolicyRemote) bool { return r.Name == f.Remote }) {
+		return fmt.Errorf("this bottle's git gate serves no remote %s, so there is nothing to approve; reject the proposal", f.Remote)
 	}
 	grants, err := d.Policy.Grants()
 	if err != nil {
@@ -250,7 +260,7 @@ func (d *Desk) Sweep(ctx context.Context) ([]wire.Grant, error) {
 		var err error
 		ended, done, err = d.Policy.Sweep(ctx)
 		for _, g := range ended {
-			err = errors.Join(err, log.Write(audit.Entry{Event: "ended", RequestID: g.Proposal, Host: hostOf(g.Route, g.Host), Detail: "the approval ended at " + g.Expires.String()}))
+			err = errors.Join(err, log.Write(audit.Entry{Event: "ended", RequestID: g.Proposal, Host: subjectOf(g.Route, g.Host, g.Finding), Detail: "the approval ended at " + g.Expires.String()}))
 		}
 		for _, a := range done {
 			err = errors.Join(err, log.Write(policyEntry("", a)))
@@ -270,7 +280,7 @@ func (d *Desk) record(f func(*audit.Log) error) error {
 }
 
 func (d *Desk) entry(p wire.Proposal, dec wire.Decision) audit.Entry {
-	e := audit.Entry{Event: "decision", Decision: policy.Allow, Rule: p.Tool, Host: hostOf(p.Route, p.Host), RequestID: p.ID}
+	e := audit.Entry{Event: "decision", Decision: policy.Allow, Rule: p.Tool, Host: subjectOf(p.Route, p.Host, p.Finding), RequestID: p.ID}
 	detail := dec.Verdict
 	if dec.Verdict == wire.Rejected {
 		e.Decision = policy.Deny
@@ -296,9 +306,13 @@ func policyEntry(id string, a apply.Applied) audit.Entry {
 	return audit.Entry{Event: "policy", RequestID: id, Rule: a.Service, Detail: "before " + a.Before + " after " + a.After}
 }
 
-func hostOf(r *wire.Route, host string) string {
-	if r != nil {
+// subjectOf is what the record's host field holds: where something may go.
+func subjectOf(r *wire.Route, host string, f *wire.GitFinding) string {
+	switch {
+	case r != nil:
 		return r.Host
+	case f != nil:
+		return "git-gate/" + f.Remote
 	}
 	return host
 }

@@ -35,17 +35,18 @@ const id = bottle.Identity("demo-abcde")
 func standing(t *testing.T, p wire.Proposal) (*Desk, wire.Proposal) {
 	t.Helper()
 	s := bottle.State{Identity: id, Dir: t.TempDir()}
-	for _, d := range []string{"queue/proposals", "queue/decisions", "policy", "audit/launcher", "config"} {
+	for _, d := range []string{"queue/proposals", "queue/decisions", "policy", "audit/launcher", "audit/git-gate", "config"} {
 		if err := os.MkdirAll(s.Path(d), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for name, text := range map[string]string{
-		bundle.BaseFile:           "egress: {routes: [{host: api.example, auth: {scheme: Bearer, token_ref: T}}]}\npipelock: {allow: [{host: api.example}]}\n",
+		bundle.BaseFile:           "egress: {routes: [{host: api.example, auth: {scheme: Bearer, token_ref: T}}]}\npipelock: {allow: [{host: api.example}]}\ngit: {remotes: [{name: app}]}\n",
 		bundle.GrantsFile:         "version: 1\ngrants: []\n",
 		"config/pipelockd.yaml":   "version: 1\nallow: [{host: api.example}]\n",
 		"config/egressd.yaml":     "version: 1\nroutes: [{host: api.example, auth: {scheme: Bearer, token_ref: T}}]\n",
 		"config/superviserd.yaml": "version: 1\n",
+		"config/gitgated.yaml":    "version: 1\n",
 	} {
 		if err := os.WriteFile(s.Path(name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -123,11 +124,14 @@ func TestApprovalsThatAreRefused(t *testing.T) {
 		a    Approval
 		want string
 	}{
-		"no scope":     {route("api.example"), Approval{}, "once, for a time or for good"},
-		"no time":      {route("api.example"), Approval{Scope: wire.ScopeFor}, "between a second and a year"},
-		"no token":     {foreign, Approval{Scope: wire.ScopeOnce}, "holds no token OTHER"},
-		"edited badly": {route("api.example"), Approval{Scope: wire.ScopeOnce, Edited: &wire.Proposal{Route: &wire.Route{Host: "*.com"}}}, "the edited proposal is refused"},
-		"another kind": {route("api.example"), Approval{Scope: wire.ScopeOnce, Edited: &wire.Proposal{Dockerfile: "RUN x"}}, "the edited proposal is refused"},
+		"no scope":         {route("api.example"), Approval{}, "once, for a time or for good"},
+		"no time":          {route("api.example"), Approval{Scope: wire.ScopeFor}, "between a second and a year"},
+		"no token":         {foreign, Approval{Scope: wire.ScopeOnce}, "holds no token OTHER"},
+		"edited badly":     {route("api.example"), Approval{Scope: wire.ScopeOnce, Edited: &wire.Proposal{Route: &wire.Route{Host: "*.com"}}}, "the edited proposal is refused"},
+		"finding for good": {finding("app"), Approval{Scope: wire.ScopeGood}, "must end"},
+		"finding once":     {finding("app"), Approval{Scope: wire.ScopeOnce}, "must end"},
+		"no such remote":   {finding("other"), Approval{Scope: wire.ScopeFor, For: time.Minute}, "serves no remote other"},
+		"another kind":     {route("api.example"), Approval{Scope: wire.ScopeOnce, Edited: &wire.Proposal{Dockerfile: "RUN x"}}, "the edited proposal is refused"},
 	} {
 		d, p := standing(t, tc.p)
 		if _, err := d.Approve(t.Context(), p.ID, tc.a); err == nil || !strings.Contains(err.Error(), tc.want) {
@@ -163,5 +167,54 @@ func TestCapabilityIsBuiltBeforeTheSessionEnds(t *testing.T) {
 	}
 	if got := strings.Join(steps, ", "); got != "build RUN true, build RUN true, suspend" {
 		t.Error(got)
+	}
+}
+
+func finding(remote string) wire.Proposal {
+	return wire.Proposal{Tool: wire.ToolGitleaks, Justification: "x", Finding: &wire.GitFinding{
+		Remote: remote, Object: strings.Repeat("a", 40), Rule: "jwt", Path: "docs/harmless.md"}}
+}
+
+// The operator sees what the gate found, by the gate's own record; where there is
+// none, the agent's word is all there is, and that is an alarm.
+func TestEvidenceIsTheGatesOwn(t *testing.T) {
+	d, p := standing(t, finding("app"))
+	say := func() (all string) {
+		t.Helper()
+		lines, err := d.Diff(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range lines {
+			if l.Alarm {
+				all += "!"
+			}
+			all += l.Text + "\n"
+		}
+		return all
+	}
+	if said := say(); !strings.Contains(said, "!the git gate has not found this") {
+		t.Error(said)
+	}
+	log, err := audit.Open(d.state().Path("audit", "git-gate", "gitgated.jsonl"), "gitgated", string(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []audit.Entry{
+		{Event: "finding", Rule: "jwt", Path: "/app.git/" + p.Finding.Object, Detail: "jwt (eyJ…) in prod/key.txt, line 3."},
+		{Event: "finding", Rule: "jwt", Path: "/app.git/" + p.Finding.Object, Detail: "jwt (eyJ…) in prod/key.txt, line 3."},
+		{Event: "finding", Rule: "jwt", Path: "/app.git/" + strings.Repeat("b", 40), Detail: "jwt in another object."},
+		{Event: "finding", Rule: "other", Path: "/app.git/" + p.Finding.Object, Detail: "other rule."},
+	} {
+		if err := log.Write(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	said := say()
+	if strings.Count(said, "the git gate found") != 1 || !strings.Contains(said, "the git gate found jwt (eyJ…) in prod/key.txt, line 3, at ") || strings.Contains(said, "!") {
+		t.Error(said)
 	}
 }
