@@ -58,7 +58,7 @@ func (r *run) resume(ctx context.Context, identity string, f startFlags) error {
 		return err
 	}
 	spec.Identity, spec.Resume = s.Identity, true
-	if spec.Image, err = host.EnsureImage(ctx, s); err != nil {
+	if spec.Image, err = host.EnsureImage(ctx, s, "none"); err != nil {
 		return err
 	}
 	if err := host.Salvage(ctx, s); err != nil {

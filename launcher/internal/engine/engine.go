@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -219,25 +218,4 @@ func (e *Engine) Images(ctx context.Context, refs ...string) (map[string]string,
 		ids[ref] = image.ID
 	}
 	return ids, nil
-}
-
-// Up starts a project. What Compose prints goes to log.
-func (e *Engine) Up(ctx context.Context, project, dir string, env []string, log io.Writer) error {
-	if e.path == "" {
-		return errNoClient
-	}
-	cmd := e.command(ctx, "compose", "-p", project, "--project-directory", dir, "-f", filepath.Join(dir, "compose.yaml"), "up", "-d", "--no-build")
-	cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], env...)
-	var out bytes.Buffer
-	cmd.Stdout = io.MultiWriter(log, &out)
-	cmd.Stderr = cmd.Stdout
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			// The client is gone; its plugin must not go on creating things.
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-			return context.Cause(ctx)
-		}
-		return fmt.Errorf("docker compose up failed: %s", lastLine(out.String()))
-	}
-	return nil
 }

@@ -61,12 +61,6 @@ func (e *Engine) Exec(ctx context.Context, container, user string, argv []string
 	return nil
 }
 
-// Healthy runs a sidecar's own health check once.
-func (e *Engine) Healthy(ctx context.Context, container, binary string) error {
-	_, err := e.output(ctx, "exec", container, binary, "healthcheck")
-	return err
-}
-
 // Tail returns the last lines of a container's log.
 func (e *Engine) Tail(ctx context.Context, container string, lines int) string {
 	if e.path == "" {

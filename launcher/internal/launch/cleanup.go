@@ -19,6 +19,8 @@ type Leftover struct {
 	Networks   int
 	Tokens     bool
 	State      string // "" when there is no state directory
+	Kept       bool   // the agent's home directory is there for a resume
+	Disk       bool   // the disk of the agent's machine is
 }
 
 func (l Leftover) String() string {
@@ -35,6 +37,12 @@ func (l Leftover) String() string {
 	}
 	if l.State != "" {
 		parts = append(parts, "state ("+l.State+")")
+	}
+	if l.Kept {
+		parts = append(parts, "the agent's home directory")
+	}
+	if l.Disk {
+		parts = append(parts, "the disk of the agent's machine")
 	}
 	return string(l.Identity) + ": " + strings.Join(parts, ", ")
 }
@@ -72,6 +80,12 @@ func (h *Host) Leftovers(ctx context.Context) (left []Leftover, held []bottle.Id
 			m.State = "damaged"
 		}
 		at(id).State = m.State
+		if _, err := os.Stat(h.Home.State(id).Path(snapshotFile)); err == nil {
+			at(id).Kept = true
+		}
+		if k, err := layerOf(h.Home.State(id)).Find(id); err != nil || k != nil {
+			at(id).Disk = true
+		}
 	}
 	for id, l := range found {
 		if h.Home.State(id).Held() {

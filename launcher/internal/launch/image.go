@@ -3,11 +3,13 @@ package launch
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
 	"github.com/bottlesuite/bottle/internal/bottle"
 	"github.com/bottlesuite/bottle/internal/queue"
+	"github.com/bottlesuite/bottle/launcher/internal/vm"
 )
 
 // Files of a bottle whose agent has an image of its own. No container sees them.
@@ -65,8 +67,8 @@ func (h *Host) BuildCapability(ctx context.Context, s bottle.State, lines, netwo
 }
 
 // EnsureImage is the image that a launch goes on with: its own, built again should
-// it be gone, or "" when it never had one.
-func (h *Host) EnsureImage(ctx context.Context, s bottle.State) (string, error) {
+// it be gone, or "" when it never had one. Network is what that build may reach.
+func (h *Host) EnsureImage(ctx context.Context, s bottle.State, network string) (string, error) {
 	text, err := os.ReadFile(s.Path(dockerfile))
 	if os.IsNotExist(err) {
 		return "", nil
@@ -82,7 +84,10 @@ func (h *Host) EnsureImage(ctx context.Context, s bottle.State) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("cannot tell the bottle's image: %w", err)
 	}
-	return ref, h.Engine.Build(ctx, ref, "none", strings.TrimSpace(string(base)), string(text))
+	if err := h.Engine.Build(ctx, ref, network, strings.TrimSpace(string(base)), string(text)); err != nil {
+		return "", fmt.Errorf("the image of %s is gone, and building it again with the network %q failed (--network gives it another one): %w", s.Identity, network, err)
+	}
+	return ref, nil
 }
 
 // RequestSuspend asks the launcher that holds a bottle to take it down with its
@@ -105,6 +110,15 @@ func SuspendRequested(s bottle.State) bool {
 func (b *Bottle) Suspend(ctx context.Context) error {
 	ctx, cancel := undoing(ctx)
 	defer cancel()
+	if filesInside(b.meta) {
+		err := b.host.keepInside(ctx, b.state, b.meta, b.machine)
+		if err != nil && b.kept != nil {
+			b.host.say("machine: %v; its disk is kept instead", err)
+			b.unsaved, err = true, nil
+			_ = os.Remove(b.state.Path(suspendFile))
+		}
+		return err
+	}
 	if err := b.host.Engine.Kill(ctx, container(b.Spec.Identity, "agent")); err != nil {
 		return err
 	}
@@ -113,6 +127,18 @@ func (b *Bottle) Suspend(ctx context.Context) error {
 
 // Snapshot keeps the home directory of an agent whose container does not run.
 func (h *Host) Snapshot(ctx context.Context, s bottle.State) error {
+	return h.keep(s, func(w io.Writer) error {
+		return h.Engine.CopyOut(ctx, container(s.Identity, "agent"), "/home/agent", w)
+	})
+}
+
+// keepInside keeps the home directory of a guest that runs and alone sees it.
+func (h *Host) keepInside(ctx context.Context, s bottle.State, m bottle.Metadata, machine *vm.Machine) error {
+	return h.keep(s, func(w io.Writer) error { return h.pack(ctx, m, machine, "/home", "agent", w) })
+}
+
+// keep keeps the home directory that write writes.
+func (h *Host) keep(s bottle.State, write func(io.Writer) error) error {
 	if err := os.MkdirAll(s.Path("snapshot"), 0o700); err != nil {
 		return fmt.Errorf("cannot keep the agent's home: %w", err)
 	}
@@ -122,7 +148,7 @@ func (h *Host) Snapshot(ctx context.Context, s bottle.State) error {
 		return fmt.Errorf("cannot keep the agent's home: %w", err)
 	}
 	defer os.Remove(part)
-	err = h.Engine.CopyOut(ctx, container(s.Identity, "agent"), "/home/agent", f)
+	err = write(f)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

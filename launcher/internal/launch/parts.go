@@ -7,15 +7,15 @@ import (
 )
 
 // parts says which sidecars stand in a bottle beside pipelockd.
-type parts struct{ routes, git, supervise bool }
+type parts struct{ routes, git, supervise, machine bool }
 
 // partsOf reads them off the metadata of a launch.
 func partsOf(m bottle.Metadata) parts {
-	return parts{routes: m.CA["egress"] != "", git: m.Git, supervise: m.Supervise}
+	return parts{routes: m.CA["egress"] != "", git: m.Git, supervise: m.Supervise, machine: onMachine(m)}
 }
 
 // binaries are what runs in each service.
-var binaries = map[string]string{"pipelock": "/pipelockd", "egress": "/egressd", "git-gate": "/gitgated", "supervise": "/superviserd"}
+var binaries = map[string]string{"pipelock": "/pipelockd", "egress": "/egressd", "git-gate": "/gitgated", "supervise": "/superviserd", "gateway": "/gateway"}
 
 // sidecars maps each service that stands to the binary in it.
 func (p parts) sidecars() map[string]string {
@@ -29,12 +29,15 @@ func (p parts) sidecars() map[string]string {
 	if !p.supervise {
 		delete(out, "supervise")
 	}
+	if !p.machine {
+		delete(out, "gateway")
+	}
 	return out
 }
 
 // services are the names of a bottle's services.
 func (p parts) services() []string {
-	out := []string{"agent", "pipelock"}
+	out := []string{p.guest(), "pipelock"}
 	if p.routes {
 		out = append(out, "egress")
 	}
@@ -60,5 +63,14 @@ func (p parts) components() []string {
 	if p.supervise {
 		out = append(out, "superviserd")
 	}
-	return append(out, "agent")
+	return append(out, p.guest())
+}
+
+// guest is the container that faces the agent: the agent's own, or the gateway of
+// its machine. Service and component have the same name.
+func (p parts) guest() string {
+	if p.machine {
+		return "gateway"
+	}
+	return "agent"
 }

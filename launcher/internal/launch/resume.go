@@ -12,8 +12,8 @@ import (
 )
 
 // Salvage prepares a launch whose launcher is gone for [Host.Resume]: it keeps
-// the home directory of the agent's container, should there be one, and removes
-// what is left of the launch but its state. An error says that there is nothing
+// the home directory of the agent's container, should there be one, or waits for the
+// disk of the agent's machine, and removes what is left of the launch but its state. An error says that there is nothing
 // to resume.
 func (h *Host) Salvage(ctx context.Context, s bottle.State) error {
 	lock, err := s.TryLock()
@@ -21,6 +21,14 @@ func (h *Host) Salvage(ctx context.Context, s bottle.State) error {
 		return err
 	}
 	defer lock.Release()
+	m, err := s.Metadata()
+	if err != nil {
+		return err
+	}
+	disk, err := salvageLayer(ctx, s)
+	if err != nil {
+		return err
+	}
 	cs, err := h.Engine.Containers(ctx, label(s.Identity))
 	if err != nil {
 		return err
@@ -28,6 +36,15 @@ func (h *Host) Salvage(ctx context.Context, s bottle.State) error {
 	for _, c := range cs {
 		if c.Component() != "agent" {
 			continue
+		}
+		if filesInside(m) {
+			if c.State.Running {
+				err = h.keepInside(ctx, s, m, nil)
+			}
+			if err != nil {
+				return err
+			}
+			continue // where it does not run, what it wrote is gone
 		}
 		if c.State.Running {
 			if err := h.Engine.Kill(ctx, container(s.Identity, "agent")); err != nil {
@@ -38,7 +55,7 @@ func (h *Host) Salvage(ctx context.Context, s bottle.State) error {
 			return err
 		}
 	}
-	if _, err := os.Stat(s.Path(snapshotFile)); err != nil {
+	if _, err := os.Stat(s.Path(snapshotFile)); err != nil && !disk {
 		return fmt.Errorf("%s left no home directory to go on with; start the agent anew", s.Identity)
 	}
 	var errs []error
@@ -56,7 +73,7 @@ func (b *Bottle) restore(ctx context.Context) error {
 		return fmt.Errorf("cannot read the kept home directory: %w", err)
 	}
 	defer f.Close()
-	err = b.host.Engine.Exec(ctx, container(b.Spec.Identity, "agent"), "agent",
+	err = b.host.exec(ctx, b.meta, b.machine, "agent",
 		[]string{"tar", "-x", "-f", "-", "-C", "/home", "--no-same-owner"}, engine.Streams{In: f, Out: io.Discard, Err: io.Discard})
 	var status engine.ExitStatus
 	if errors.As(err, &status) {

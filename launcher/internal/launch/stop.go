@@ -17,6 +17,9 @@ func (b *Bottle) rollback(ctx context.Context) error {
 	ctx, cancel := undoing(ctx)
 	defer cancel()
 	var errs []error
+	if b.lock != nil { // else the directory is not ours
+		errs = append(errs, b.stopMachine(b.Spec.Resume && layerOf(b.state).Noted()))
+	}
 	if b.meta.Subnet != "" { // the engine was asked for something
 		errs = append(errs, b.host.Engine.Remove(ctx, label(b.Spec.Identity)))
 	}
@@ -45,8 +48,9 @@ func (b *Bottle) Stop(ctx context.Context) error {
 	defer b.lock.Release()
 	b.meta.State = bottle.StateStopping
 	werr := b.state.WriteMetadata(b.meta)
+	merr := b.stopMachine(b.unsaved)
 	b.saveLogs(ctx)
-	err := errors.Join(werr, b.host.Engine.Remove(ctx, label(b.Spec.Identity)), b.tokens.Remove(), bundle.RemoveKeys(b.state.Dir), bundle.RemoveMirrors(b.state.Dir))
+	err := errors.Join(werr, merr, b.host.Engine.Remove(ctx, label(b.Spec.Identity)), b.tokens.Remove(), bundle.RemoveKeys(b.state.Dir), bundle.RemoveMirrors(b.state.Dir))
 	if err != nil {
 		return err
 	}
@@ -77,10 +81,16 @@ func (b *Bottle) saveLogs(ctx context.Context) {
 
 // Run runs a command in the bottle as the agent's user and waits for it.
 func (b *Bottle) Run(ctx context.Context, argv []string, s engine.Streams) error {
-	return b.host.Engine.Exec(ctx, container(b.Spec.Identity, "agent"), "agent", argv, s)
+	s.EnvFile = askedFile(b.tokens)
+	return b.host.exec(ctx, b.meta, b.machine, "agent", argv, s)
 }
 
 // Exec runs a command in a bottle that another launcher holds.
 func (h *Host) Exec(ctx context.Context, id bottle.Identity, user string, argv []string, s engine.Streams) error {
-	return h.Engine.Exec(ctx, container(id, "agent"), user, argv, s)
+	m, err := h.Home.State(id).Metadata()
+	if err != nil {
+		return err
+	}
+	s.EnvFile = askedFile(bottle.Tokens{Dir: m.Tokens})
+	return h.exec(ctx, m, nil, user, argv, s)
 }

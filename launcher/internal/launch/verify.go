@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,10 +11,39 @@ import (
 	"strings"
 
 	"github.com/bottlesuite/bottle/compose"
+	"github.com/bottlesuite/bottle/internal/bottle"
 	"github.com/bottlesuite/bottle/launcher/internal/engine"
 )
 
 const inhibit = "com.docker.network.bridge.inhibit_ipv4"
+
+// Inspect holds what the engine has made of a bottle that is up against what was
+// asked for, again. Roots are the only places of the host that its containers may
+// see.
+func (h *Host) Inspect(ctx context.Context, m bottle.Metadata, roots ...string) error {
+	return h.inspect(ctx, string(m.Identity), partsOf(m), roots...)
+}
+
+// InspectBundle is [Host.Inspect] for a rendered bundle that plain Compose runs.
+func (h *Host) InspectBundle(ctx context.Context, identity string, routes, git, supervise bool, roots ...string) error {
+	return h.inspect(ctx, identity, parts{routes: routes, git: git, supervise: supervise}, roots...)
+}
+
+func (h *Host) inspect(ctx context.Context, identity string, p parts, roots ...string) error {
+	ns, err := h.Engine.Networks(ctx, engine.LabelIdentity+"="+identity)
+	if err != nil {
+		return err
+	}
+	return h.isolated(ctx, identity, ns, p, roots...)
+}
+
+func (h *Host) isolated(ctx context.Context, identity string, ns []engine.Network, p parts, roots ...string) error {
+	cs, err := h.Engine.Containers(ctx, engine.LabelIdentity+"="+identity)
+	if err != nil {
+		return err
+	}
+	return expect(p, roots...).check(cs, ns)
+}
 
 // expected is what must stand once a bottle is up.
 type expected struct {
@@ -25,10 +55,10 @@ type expected struct {
 
 func expect(p parts, roots ...string) expected {
 	e := expected{roots: roots, networks: map[string][]string{
-		"agent": {"inside"}, "egressd": {"inside", "relay"}, "pipelockd": {"outside", "relay"},
+		p.guest(): {"inside"}, "egressd": {"inside", "relay"}, "pipelockd": {"outside", "relay"},
 	}}
 	if !p.routes {
-		e.networks = map[string][]string{"agent": {"inside"}, "pipelockd": {"inside", "outside"}}
+		e.networks = map[string][]string{p.guest(): {"inside"}, "pipelockd": {"inside", "outside"}}
 	}
 	if p.git {
 		e.networks["gitgated"] = []string{"inside", "outside"}
@@ -88,14 +118,19 @@ func checkNetwork(component string, n engine.Network) error {
 	return nil
 }
 
-// hostAddress is an IPv4 address that this host has on the network's bridge, ""
-// when it has none or when the engine runs elsewhere.
-func hostAddress(n engine.Network) string {
+// bridgeOf is the name of a network's bridge on the engine's host.
+func bridgeOf(n engine.Network) string {
 	name := n.Options["com.docker.network.bridge.name"]
 	if name == "" && len(n.ID) >= 12 {
 		name = "br-" + n.ID[:12]
 	}
-	bridge, err := net.InterfaceByName(name)
+	return name
+}
+
+// hostAddress is an IPv4 address that this host has on the network's bridge, ""
+// when it has none or when the engine runs elsewhere.
+func hostAddress(n engine.Network) string {
+	bridge, err := net.InterfaceByName(bridgeOf(n))
 	if err != nil {
 		return ""
 	}

@@ -71,7 +71,12 @@ func (b *Bottle) Watch(ctx context.Context) (lost <-chan error, stop func()) {
 	go func() {
 		defer close(done)
 		defer close(c)
-		err := b.watch(ctx)
+		watched, over := b.watched(ctx)
+		defer over()
+		err := b.watch(watched)
+		if l := (*Lost)(nil); errors.As(context.Cause(watched), &l) {
+			err = l
+		}
 		if err == nil {
 			return
 		}

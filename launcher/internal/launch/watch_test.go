@@ -2,8 +2,13 @@ package launch
 
 import (
 	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/bottlesuite/bottle/internal/bottle"
@@ -54,22 +59,37 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// pretend makes an engine that tells of containers.
+// pretend makes an engine that tells of containers, on a socket.
 func pretend(t *testing.T, cs []engine.Container) *engine.Engine {
 	t.Helper()
 	dir := t.TempDir()
-	data, err := json.Marshal(cs)
+	if err := os.WriteFile(filepath.Join(dir, "docker"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "containers"), append(data, '\n'), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	script := "#!/bin/sh\ncase $1 in ps) echo a ;; container) read -r all <${0%/*}/containers; printf '%s' \"$all\" ;; *) exit 1 ;; esac\n"
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return engine.New(func(k string) string { return map[string]string{"PATH": dir}[k] })
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Api-Version", "1.41")
+		_, name, _ := strings.Cut(r.URL.Path, "/containers/")
+		switch id, _, one := strings.Cut(name, "/"); {
+		case one:
+			i, _ := strconv.Atoi(id)
+			_ = json.NewEncoder(w).Encode(cs[i])
+		case name == "json":
+			var list []map[string]string
+			for i := range cs {
+				list = append(list, map[string]string{"Id": strconv.Itoa(i)})
+			}
+			_ = json.NewEncoder(w).Encode(list)
+		}
+	}))
+	server.Listener = l
+	server.Start()
+	t.Cleanup(server.Close)
+	return engine.New(func(k string) string { return map[string]string{"PATH": dir, "DOCKER_HOST": "unix://" + socket}[k] })
 }
 
 func TestStanding(t *testing.T) {
