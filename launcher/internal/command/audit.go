@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -154,7 +153,7 @@ func newLines(s bottle.State, seen map[string]int64) ([]audit.Line, error) {
 	}
 	var all []audit.Line
 	for _, f := range files {
-		lines, at, err := readFrom(f, seen[f])
+		lines, at, err := audit.ReadFrom(f, seen[f])
 		if err != nil {
 			return nil, err
 		}
@@ -163,30 +162,6 @@ func newLines(s bottle.State, seen map[string]int64) ([]audit.Line, error) {
 	}
 	slices.SortStableFunc(all, func(a, b audit.Line) int { return strings.Compare(a.Time, b.Time) })
 	return all, nil
-}
-
-// readFrom reads whole lines from an offset on. A file that has become shorter
-// was set aside, and is read from its start.
-func readFrom(file string, at int64) ([]audit.Line, int64, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, at, fmt.Errorf("cannot read an audit log: %w", err)
-	}
-	if int64(len(data)) < at {
-		at = 0
-	}
-	var out []audit.Line
-	for raw := range strings.Lines(string(data[at:])) {
-		if !strings.HasSuffix(raw, "\n") {
-			break
-		}
-		at += int64(len(raw))
-		var l audit.Line
-		if json.Unmarshal([]byte(raw), &l) == nil {
-			out = append(out, l)
-		}
-	}
-	return out, at, nil
 }
 
 func (r *run) auditLine(asJSON bool, l audit.Line) error {

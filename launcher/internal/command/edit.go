@@ -43,6 +43,9 @@ const editHead = "# Change what is approved, save, and leave the editor. An empt
 // editor runs $VISUAL or $EDITOR on a private file. The file's text was checked
 // when the proposal was read, so it holds nothing that acts on a terminal.
 func (r *run) editor(ctx context.Context, p wire.Proposal) (*wire.Proposal, error) {
+	if p.Finding != nil {
+		return nil, mendf("a finding is approved as it is or not at all; use `launcher proposals approve --for 1h %s`, or reject it", p.ID)
+	}
 	program := r.getenv("VISUAL")
 	if program == "" {
 		program = r.getenv("EDITOR")

@@ -17,7 +17,7 @@ func TestLogsHoldNoEscapes(t *testing.T) {
 	}
 	for state, want := range map[string]string{
 		"running": `agent-1  | \x1b[2J\x1b]0;pwned\x07 hello` + "\n",
-		"stopped": "==> agent.log\n" + `saved \x1b[2J\u202e\u009b31m` + "\nend\n",
+		"stopped": `agent | saved \x1b[2J\u202e\u009b31m` + "\nagent | end\n",
 	} {
 		home := t.TempDir()
 		logs := filepath.Join(home, "state", "demo-abcde", "logs")
@@ -37,9 +37,43 @@ func TestLogsHoldNoEscapes(t *testing.T) {
 			if err := Run(context.Background(), append([]string{"launcher"}, args...), env, Stdio{Out: &out, Err: &errs}); err != nil {
 				t.Fatal(err)
 			}
+			want := want
+			if state == "running" && args[1] != "-f" {
+				want = strings.Replace(want, "agent-1  |", "agent-1 |", 1) // as wide as it is
+			}
 			if out.String() != want || errs.String() != "" {
 				t.Errorf("%s %v: got %q, %q", state, args, out.String(), errs.String())
 			}
+		}
+	}
+}
+
+func TestLogsAreInTheOrderOfTime(t *testing.T) {
+	home := t.TempDir()
+	for name, text := range map[string]string{
+		"metadata.json":     `{"version":1,"identity":"demo-abcde","state":"stopped"}`,
+		"logs/agent.log":    "2026-01-02T03:04:05.5Z one\n  and a half\n2026-01-02T03:04:09Z four\n",
+		"logs/pipelock.log": "2026-01-02T03:04:07Z three\n2026-01-02T03:04:10Z five\n",
+		"logs/egress.log":   "2026-01-02T03:04:06Z two\n",
+	} {
+		path := filepath.Join(home, "state/demo-abcde", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for flag, want := range map[string][]string{
+		"-n=0": {"agent    | 2026-01-02T03:04:05.5Z one", "agent    |   and a half", "egress   | 2026-01-02T03:04:06Z two", "pipelock | 2026-01-02T03:04:07Z three", "agent    | 2026-01-02T03:04:09Z four", "pipelock | 2026-01-02T03:04:10Z five"},
+		"-n=1": {"pipelock | 2026-01-02T03:04:10Z five"},
+	} {
+		var out strings.Builder
+		if err := Run(context.Background(), []string{"launcher", "logs", "demo-abcde", flag}, []string{"BOTTLE_HOME=" + home}, Stdio{Out: &out, Err: &out}); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); got != strings.Join(want, "\n")+"\n" {
+			t.Errorf("%s:\n%s", flag, got)
 		}
 	}
 }

@@ -3,23 +3,19 @@ package command
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
-	"github.com/bottlesuite/bottle/compose"
 	"github.com/bottlesuite/bottle/internal/bottle"
 	"github.com/bottlesuite/bottle/internal/daemon"
-	"github.com/bottlesuite/bottle/launcher/internal/engine"
 	"github.com/bottlesuite/bottle/launcher/internal/plain"
 )
 
@@ -69,12 +65,14 @@ type listedBottle struct {
 	Backend   string          `json:"backend"`
 	State     string          `json:"state"`
 	StartedAt time.Time       `json:"started_at"`
+	Name      string          `json:"name,omitempty"`
+	Workspace string          `json:"workspace,omitempty"`
 }
 
 func listed(all []bottle.Metadata) []listedBottle {
 	out := []listedBottle{} // never null
 	for _, m := range all {
-		out = append(out, listedBottle{m.Identity, m.Agent, m.Bottle, m.Backend, m.State, m.StartedAt})
+		out = append(out, listedBottle{m.Identity, m.Agent, m.Bottle, m.Backend, m.State, m.StartedAt, m.Name, m.Workspace})
 	}
 	return out
 }
@@ -85,11 +83,25 @@ func (r *run) table(all []bottle.Metadata) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(r.stdio.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "IDENTITY\tAGENT\tBOTTLE\tBACKEND\tSTATE\tSTARTED")
+	named := slices.ContainsFunc(all, func(m bottle.Metadata) bool { return m.Name != "" })
+	row := func(id bottle.Identity, cells ...string) {
+		cells[0] = r.coloured(id, cells[0])
+		if !named {
+			cells = cells[:len(cells)-1]
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	row("", "IDENTITY", "AGENT", "BOTTLE", "BACKEND", "STATE", "STARTED", "NAME")
 	for _, m := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.Identity, m.Agent, m.Bottle, m.Backend, m.State, m.StartedAt.Format(time.RFC3339))
+		row(m.Identity, string(m.Identity), m.Agent, m.Bottle, m.Backend, m.State, m.StartedAt.Format(time.RFC3339), plain.Line(m.Name))
 	}
 	return w.Flush()
+}
+
+// colours reports whether the output is a terminal that may be coloured.
+func (r *run) colours() bool {
+	f := fileOf(r.stdio.Out)
+	return f != nil && term.IsTerminal(int(f.Fd())) && r.getenv("NO_COLOR") == "" && r.getenv("TERM") != "dumb"
 }
 
 func (r *run) infoCommand() *cli.Command {
@@ -154,6 +166,7 @@ func (r *run) info(s bottle.State, m bottle.Metadata, containers map[string]stri
 		}
 	}
 	line("identity", string(m.Identity))
+	line("name", plain.Line(m.Name))
 	line("agent", m.Agent)
 	line("bottle", m.Bottle)
 	line("backend", m.Backend)
@@ -176,46 +189,6 @@ func (r *run) info(s bottle.State, m bottle.Metadata, containers map[string]stri
 	}
 	line("directory", s.Dir)
 	return w.Flush()
-}
-
-func (r *run) logsCommand() *cli.Command {
-	return &cli.Command{
-		Name: "logs", Usage: "show what the containers of a bottle printed", ArgsUsage: "IDENTITY",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until the bottle stops"}},
-		Action: func(c *cli.Context) error {
-			s, m, err := r.named(c)
-			if err != nil {
-				return err
-			}
-			if m.State == bottle.StateStopped {
-				return r.savedLogs(s)
-			}
-			host, err := r.host()
-			if err != nil {
-				return err
-			}
-			return host.Engine.Logs(c.Context, compose.Project(string(s.Identity)), c.Bool("follow"), 0,
-				engine.Streams{Out: r.stdio.Out, Err: r.stdio.Err})
-		},
-	}
-}
-
-// savedLogs prints the logs that were kept when the bottle stopped.
-func (r *run) savedLogs(s bottle.State) error {
-	files, _ := filepath.Glob(s.Path("logs", "*.log"))
-	for _, file := range files {
-		f, err := os.Open(file)
-		if err != nil {
-			return fmt.Errorf("cannot show a log: %w", err)
-		}
-		r.print("==> %s", filepath.Base(file))
-		out := plain.NewWriter(r.stdio.Out)
-		_, err = io.Copy(out, f)
-		if err := errors.Join(err, out.Close(), f.Close()); err != nil {
-			return fmt.Errorf("cannot show a log: %w", err)
-		}
-	}
-	return nil
 }
 
 func (r *run) versionCommand() *cli.Command {

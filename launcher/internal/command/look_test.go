@@ -40,7 +40,7 @@ func TestListAndInfoLookAtTheContainers(t *testing.T) {
 	look := func(args ...string) string {
 		t.Helper()
 		var out, errs strings.Builder
-		env := []string{"BOTTLE_HOME=" + home.Dir, "PATH=" + fake, "DOCKER_CONFIG=" + docker}
+		env := []string{"BOTTLE_HOME=" + home.Dir, "PATH=" + fake, "DOCKER_CONFIG=" + docker, "DOCKER_HOST=" + fakeHost}
 		if err := Run(context.Background(), append([]string{"launcher"}, args...), env, Stdio{Out: &out, Err: &errs}); err != nil {
 			t.Fatalf("%v: %s", err, errs.String())
 		}

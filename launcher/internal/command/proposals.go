@@ -177,6 +177,8 @@ func subject(p wire.Proposal) string {
 		return p.Route.Host
 	case p.Host != "":
 		return p.Host
+	case p.Finding != nil:
+		return fmt.Sprintf("%s in %.12s of %s", p.Finding.Rule, p.Finding.Object, p.Finding.Remote)
 	}
 	return fmt.Sprintf("Dockerfile (%d lines)", strings.Count(strings.TrimSpace(p.Dockerfile), "\n")+1)
 }

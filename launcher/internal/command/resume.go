@@ -11,22 +11,27 @@ import (
 	"github.com/bottlesuite/bottle/internal/bottle"
 	"github.com/bottlesuite/bottle/internal/wire"
 	"github.com/bottlesuite/bottle/launcher/internal/apply"
+	"github.com/bottlesuite/bottle/launcher/internal/launch"
 )
 
 func (r *run) resumeCommand() *cli.Command {
 	return &cli.Command{
-		Name: "resume", Usage: "go on with a bottle that was suspended, or whose launcher was killed: same identity, image and home directory",
+		Name: "resume", Usage: "go on with a bottle that was stopped, or whose launcher was killed: same identity, image and home directory",
 		ArgsUsage: "IDENTITY [-- CMD...]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
 			&cli.BoolFlag{Name: "headless", Usage: "keep the bottle up without attaching, until a signal"},
+			&cli.BoolFlag{Name: "verify", Usage: "try to get out of the bottle first, and take it down if that works"},
+			&cli.StringFlag{Name: "network", Aliases: []string{"build-network"}, Value: "none", Usage: "should the agent's image have to be built: the engine's network that its build may use, such as bridge"},
+			&cli.BoolFlag{Name: "discard", Usage: "keep nothing of the agent's home directory at the end"},
 		},
 		Action: func(c *cli.Context) error {
 			w, err := r.words(c, true, "IDENTITY")
 			if err != nil {
 				return err
 			}
-			return r.resume(c.Context, w[0], startFlags{yes: c.Bool("yes"), headless: c.Bool("headless")})
+			r.buildNetwork = c.String("network")
+			return r.resume(c.Context, w[0], startFlags{yes: c.Bool("yes"), headless: c.Bool("headless"), discard: c.Bool("discard"), verify: c.Bool("verify")})
 		},
 	}
 }
@@ -57,8 +62,13 @@ func (r *run) resume(ctx context.Context, identity string, f startFlags) error {
 	if spec.Grants, err = lasting(s); err != nil {
 		return err
 	}
-	spec.Identity, spec.Resume = s.Identity, true
-	if spec.Image, err = host.EnsureImage(ctx, s, "none"); err != nil {
+	spec.Identity, spec.Name, spec.Resume, spec.Machine = s.Identity, m.Name, true, m.Backend == launch.Smolmachines
+	if spec.Workspace, spec.Mounted = m.Workspace, m.Mounted; m.Mounted {
+		if spec.Workspace, err = r.workspaceDir(m.Workspace); err != nil {
+			return err
+		}
+	}
+	if spec.Image, err = host.EnsureImage(ctx, s, r.buildNetwork); err != nil {
 		return err
 	}
 	if err := host.Salvage(ctx, s); err != nil {

@@ -105,7 +105,7 @@ func Run(ctx context.Context, args, env []string, stdio Stdio) error {
 	}
 	var exit engine.ExitStatus
 	if err != nil && !errors.As(err, &exit) {
-		fmt.Fprintf(stdio.Err, "launcher: %v\n", err)
+		complain(stdio.Err, err)
 	}
 	return err
 }
@@ -119,13 +119,13 @@ func (r *run) app() *cli.App {
 		OnUsageError:   usageError,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return mendf("there is no command %q; `launcher help` lists them", c.Args().First())
+				return mendf("there is no command %q%s; `launcher help` lists them", c.Args().First(), near(c.App, c.Args().First()))
 			}
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			r.initCommand(), r.startCommand(), r.resumeCommand(), r.execCommand(), r.listCommand(), r.infoCommand(),
-			r.logsCommand(), r.renderCommand(), r.dashboardCommand(), r.proposalsCommand(), r.auditCommand(), r.cleanupCommand(), r.doctorCommand(), r.versionCommand(),
+			r.initCommand(), r.checkCommand(), r.startCommand(), r.resumeCommand(), r.copyOutCommand(), r.attachCommand(), r.execCommand(), r.listCommand(), r.infoCommand(),
+			r.logsCommand(), r.verifyCommand(), r.probeCommand(), r.holdCommand(), r.renderCommand(), r.dashboardCommand(), r.proposalsCommand(), r.auditCommand(), r.cleanupCommand(), r.doctorCommand(), r.versionCommand(),
 		},
 	}
 	for _, c := range app.Commands {
@@ -133,6 +133,18 @@ func (r *run) app() *cli.App {
 		c.HideHelpCommand = true
 	}
 	return app
+}
+
+// near suggests the command that somebody may have meant.
+func near(app *cli.App, word string) string {
+	var names []string
+	for _, c := range app.Commands {
+		names = append(names, c.Name)
+	}
+	if hint := wire.DidYouMean(word, names); strings.HasPrefix(hint, " (did you mean") {
+		return hint
+	}
+	return ""
 }
 
 func usageError(_ *cli.Context, err error, _ bool) error { return mend(err) }
@@ -175,23 +187,6 @@ func (r *run) load(agent string) (*manifest.Launch, error) {
 		r.note("warning: %s", w)
 	}
 	return l, nil
-}
-
-// state is the state of an identity that must exist.
-func (r *run) state(arg string) (bottle.State, error) {
-	home, err := r.home()
-	if err != nil {
-		return bottle.State{}, err
-	}
-	id, err := bottle.ParseIdentity(arg)
-	if err != nil {
-		return bottle.State{}, mend(err)
-	}
-	s := home.State(id)
-	if !s.Exists() {
-		return s, mendf("there is no bottle %s; `launcher list` shows those that are there", id)
-	}
-	return s, nil
 }
 
 func (r *run) note(format string, args ...any) { fmt.Fprintf(r.stdio.Err, format+"\n", args...) }

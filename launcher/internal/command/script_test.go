@@ -2,8 +2,8 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/bottlesuite/bottle/compose"
 )
 
 func TestMain(m *testing.M) {
@@ -20,6 +18,7 @@ func TestMain(m *testing.M) {
 		"launcher": func() {
 			os.Exit(Status(Run(context.Background(), os.Args, os.Environ(), Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})))
 		},
+		"engine": runFakeEngine,
 	})
 }
 
@@ -39,30 +38,36 @@ func TestScripts(t *testing.T) {
 			e.Setenv("BOTTLE_HOME", e.WorkDir+"/home")
 			e.Setenv("BIN", filepath.Dir(launcher)) // a PATH with the launcher and no docker
 			e.Setenv("FAKE", fake)                  // a directory with a docker that pretends
+			e.Setenv("DOCKER_HOST", fakeHost)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"status":   func(ts *testscript.TestScript, _ bool, args []string) { status(ts, args) },
 			"metadata": func(ts *testscript.TestScript, _ bool, args []string) { metadata(ts, args) },
+			"absent":   func(ts *testscript.TestScript, _ bool, args []string) { absent(ts, args) },
 			"mode":     func(ts *testscript.TestScript, _ bool, args []string) { mode(ts, args) },
 		},
 	})
 }
 
-// placeFake puts the docker that pretends into a directory of its own, with the
-// seccomp option that it tells of.
+// fakeHost is an engine to which only the client knows the way, so that the one
+// that pretends is asked and never one of this machine.
+const fakeHost = "ssh://pretended"
+
+// placeFake puts the docker that pretends into a directory of its own, with its
+// engine, which this test binary is by that name.
 func placeFake(work string) (dir string, err error) {
 	dir = filepath.Join(work, "fake")
 	script, err := os.ReadFile(filepath.Join("testdata", "fake", "docker"))
 	if err != nil {
 		return "", err
 	}
-	option, err := json.Marshal(compose.SeccompOption())
+	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
 	return dir, errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "docker"), script, 0o755),
-		os.WriteFile(filepath.Join(dir, "seccomp"), append(option, '\n'), 0o644))
+		os.Symlink(self, filepath.Join(dir, "engine")))
 }
 
 // status WANT COMMAND... runs a command that must end with a status.
@@ -88,6 +93,22 @@ func metadata(ts *testscript.TestScript, args []string) {
 	}
 	if data := ts.ReadFile(files[0]); !strings.Contains(data, args[0]) {
 		ts.Fatalf("got %s", data)
+	}
+}
+
+// absent TEXT DIR... checks that no file below the directories holds a text.
+func absent(ts *testscript.TestScript, args []string) {
+	for _, dir := range args[1:] {
+		ts.Check(filepath.WalkDir(ts.MkAbs(dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			if strings.Contains(string(data), args[0]) {
+				ts.Fatalf("%s holds %q", path, args[0])
+			}
+			return err
+		}))
 	}
 }
 

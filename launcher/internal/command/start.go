@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -14,46 +13,80 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
+	"github.com/bottlesuite/bottle/compose"
 	"github.com/bottlesuite/bottle/internal/bottle"
-	"github.com/bottlesuite/bottle/internal/secret"
 	"github.com/bottlesuite/bottle/launcher/internal/bundle"
 	"github.com/bottlesuite/bottle/launcher/internal/engine"
 	"github.com/bottlesuite/bottle/launcher/internal/launch"
 	"github.com/bottlesuite/bottle/launcher/internal/manifest"
-	"github.com/bottlesuite/bottle/launcher/internal/pki"
 	"github.com/bottlesuite/bottle/launcher/internal/preflight"
-	"github.com/bottlesuite/bottle/launcher/internal/preset"
+	"github.com/bottlesuite/bottle/launcher/internal/verify"
+	"github.com/bottlesuite/bottle/launcher/internal/vm"
 )
 
 func (r *run) startCommand() *cli.Command {
 	return &cli.Command{
-		Name: "start", Usage: "start an agent in its bottle and run a command there (default: a shell)",
+		Name: "start", Usage: "start an agent in its bottle and run a command there (default: its provider's program)",
 		ArgsUsage: "AGENT [-- CMD...]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "do not ask"},
 			&cli.BoolFlag{Name: "dry-run", Usage: "show what the bottle could reach, and start nothing"},
+			&cli.StringFlag{Name: "name", Usage: "a name for this bottle, which other commands take for its identity"},
 			&cli.BoolFlag{Name: "headless", Usage: "keep the bottle up without attaching, until a signal"},
+			&cli.StringFlag{Name: "prompt", Usage: "give the agent's program one `TEXT` to work on, and end with it"},
+			buildNetworkFlag(),
+			&cli.BoolFlag{Name: "verify", Usage: "try to get out of the bottle first, and take it down if that works"},
+			&cli.StringFlag{Name: "cwd", Usage: "copy this directory into the agent's workspace (`launcher copy-out` brings it back)"},
+			&cli.BoolFlag{Name: "mount", Usage: "with --cwd: mount the directory instead; what the agent writes is on this host at once"},
+			&cli.BoolFlag{Name: "discard", Usage: "keep nothing of the agent's home directory at the end"},
+			backendFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			w, err := r.words(c, true, "AGENT")
 			if err != nil {
 				return err
 			}
-			if c.Bool("headless") && r.tail != nil {
-				return mendf("--headless runs no command; start it without, or use `launcher exec` afterwards")
+			f := startFlags{
+				yes: c.Bool("yes"), dryRun: c.Bool("dry-run"), headless: c.Bool("headless"), discard: c.Bool("discard"),
+				cwd: c.String("cwd"), mount: c.Bool("mount"), name: c.String("name"), prompt: c.String("prompt"), verify: c.Bool("verify"),
 			}
-			return r.start(c.Context, w[0], startFlags{c.Bool("yes"), c.Bool("dry-run"), c.Bool("headless")})
+			if f.machine, err = r.backend(c); err != nil {
+				return err
+			}
+			switch {
+			case f.mount && f.cwd == "":
+				return mendf("--mount needs --cwd, the directory to mount")
+			case f.headless && (r.tail != nil || f.prompt != ""):
+				return mendf("--headless runs no command; start it without, or use `launcher exec` afterwards")
+			case r.tail != nil && f.prompt != "":
+				return mendf("give either --prompt or a command after --")
+			}
+			r.buildNetwork = c.String("build-network")
+			return r.start(c.Context, w[0], f)
 		},
 	}
 }
 
-type startFlags struct{ yes, dryRun, headless bool }
+type startFlags struct {
+	yes, dryRun, headless, discard, mount, verify, machine bool
+	cwd, name, prompt                                      string
+}
 
 // start is the whole life of one bottle.
 func (r *run) start(ctx context.Context, agent string, f startFlags) error {
 	l, spec, err := r.spec(ctx, agent)
 	if err != nil {
 		return err
+	}
+	if err := r.freeName(f.name); err != nil {
+		return err
+	}
+	spec.Name, spec.Machine = f.name, f.machine
+	if f.cwd != "" {
+		spec.Mounted = f.mount
+		if spec.Workspace, err = r.workspaceDir(f.cwd); err != nil {
+			return err
+		}
 	}
 	return r.launch(ctx, l, spec, f)
 }
@@ -65,7 +98,7 @@ func (r *run) launch(ctx context.Context, l *manifest.Launch, spec *bundle.Spec,
 	if err != nil {
 		return err
 	}
-	sheet := preflight.Sheet{Launch: l, Env: spec.Env, Trust: spec.Trust}
+	sheet := preflight.Sheet{Launch: l, Env: spec.Env, Trust: spec.Trust, Workspace: spec.Workspace, Mounted: spec.Mounted}
 	values, err := r.tokens(l.Bottle)
 	if f.dryRun {
 		for _, ref := range l.Bottle.TokenRefs() {
@@ -81,38 +114,81 @@ func (r *run) launch(ctx context.Context, l *manifest.Launch, spec *bundle.Spec,
 	for ref, v := range values {
 		spec.Known[ref] = v
 	}
+	if err := r.askable(l.Bottle); err != nil {
+		return err
+	}
 	if !f.yes && !r.interactive() {
 		return mendf("nobody can be asked here, because the input is not a terminal; look at it with --dry-run, then start with --yes")
 	}
-	ready, err := r.prepare(ctx, host, spec)
+	ready, err := r.prepare(ctx, host, spec, f.verify)
 	if err != nil {
 		return err
 	}
-	sheet.Fingerprints, sheet.Images, sheet.Runtime = spec.Keys.Fingerprints(), ready.Images, spec.Runtime
+	sheet.Fingerprints, sheet.Images, sheet.Runtime = spec.Keys.Fingerprints(), ready.Images, ready.Runs(spec)
 	if err := sheet.Write(r.stdio.Err); err != nil {
 		return err
 	}
+	asked := time.Now()
 	if !f.yes {
-		asked := time.Now()
 		if err := r.confirm(ctx, "Start this bottle?"); err != nil {
 			return err
 		}
-		began = began.Add(time.Since(asked))
 	}
+	if err := r.ask(ctx, spec); err != nil {
+		return err
+	}
+	began = began.Add(time.Since(asked))
 	b, err := host.Start(ctx, spec, ready, values)
 	if err != nil {
 		return fmt.Errorf("%s was not started: %w", spec.Identity, err)
 	}
+	if spec.Workspace != "" && !spec.Mounted && !spec.Resume {
+		if err := r.copyIn(ctx, b, values); err != nil {
+			return errors.Join(err, b.Stop(ctx))
+		}
+	}
 	r.note("%s is up after %.1f s", spec.Identity, time.Since(began).Seconds())
-	return r.takeDown(ctx, b, host.Home.State(spec.Identity), r.attend(ctx, b, f.headless))
+	return r.stay(ctx, host, b, f)
+}
+
+// judged refuses to start a machine that could not be verified.
+func judged(getenv func(string) string) error {
+	d, err := vm.NewDriver(getenv(vm.DriverVariable), getenv)
+	if err != nil {
+		return err
+	}
+	if err := verify.Judges(d.Name()); err != nil {
+		return mendf("%w", err)
+	}
+	return nil
+}
+
+// stay attends a bottle that is up, once it is proven where that was asked for, and
+// takes it down. Of one that was not handed over and is new, nothing is kept.
+func (r *run) stay(ctx context.Context, host *launch.Host, b *launch.Bottle, f startFlags) error {
+	if f.verify {
+		if err := r.proven(ctx, host, b.State()); err != nil {
+			return r.takeDown(ctx, b, b.State(), f.discard || !b.Spec.Resume, err)
+		}
+	}
+	return r.takeDown(ctx, b, b.State(), f.discard, r.attend(ctx, b, f))
 }
 
 // takeDown stops a bottle whose attendance has ended with err, and says what is
 // left of it.
-func (r *run) takeDown(ctx context.Context, b *launch.Bottle, state bottle.State, err error) error {
-	suspended := errors.Is(err, errSuspended)
+func (r *run) takeDown(ctx context.Context, b *launch.Bottle, state bottle.State, discard bool, err error) error {
+	suspended, kept := errors.Is(err, errSuspended), false
 	if suspended {
-		err = b.Suspend(ctx)
+		err = nil
+	}
+	if suspended || !discard {
+		kerr := b.Suspend(ctx)
+		if kept = kerr == nil; !kept {
+			r.note("launcher: the agent's home directory was not kept: %v", kerr)
+			if suspended {
+				err = kerr
+			}
+		}
 	}
 	if serr := b.Stop(ctx); serr != nil {
 		r.note("launcher: %s could not be taken down as a whole, run `launcher cleanup`: %v", state.Identity, serr)
@@ -120,93 +196,22 @@ func (r *run) takeDown(ctx context.Context, b *launch.Bottle, state bottle.State
 	} else {
 		r.note("%s is stopped; its audit log is in %s", state.Identity, state.Path("audit"))
 	}
-	if suspended && err == nil {
-		r.note("It goes on, with what was approved, by: launcher resume %s", state.Identity)
+	if kept {
+		r.note("It goes on, with the agent's home directory as it was, by: launcher resume %s", state.Identity)
 	}
 	return err
 }
 
-// spec reads what a bottle is made of, before anything is made.
-func (r *run) spec(ctx context.Context, agent string) (*manifest.Launch, *bundle.Spec, error) {
-	l, err := r.load(agent)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := takePresets(ctx, l.Bottle, preset.Here(r.env)); err != nil {
-		return nil, nil, err
-	}
-	env, err := l.Bottle.ResolveEnv(r.lookup)
-	if err != nil {
-		return nil, nil, err
-	}
-	trust, err := pki.CollectTrust(r.getenv)
-	if err != nil {
-		return nil, nil, mend(err)
-	}
-	if file := l.Bottle.Pipelock.ExtraCA; file != "" {
-		if err := trust.AddFile("extra_ca", file); err != nil {
-			return nil, nil, l.Bottle.At("pipelock.extra_ca", err)
-		}
-	}
-	home, err := r.home()
-	if err != nil {
-		return nil, nil, err
-	}
-	s := &bundle.Spec{Identity: bottle.NewIdentity(agent), Agent: l.Agent, Bottle: l.Bottle, Env: env, Owner: home.Dir, Trust: trust}
-	s.UID, s.GID = bundle.SidecarUser(os.Getuid(), os.Getgid())
-	return l, s, r.secrets(s)
-}
-
-// secrets takes up the values that must not leave, and plants the canaries.
-func (r *run) secrets(s *bundle.Spec) error {
-	known, err := s.Bottle.KnownValues(r.lookup)
-	if err != nil {
-		return err
-	}
-	s.Known, s.Canaries = bundle.Secrets{}, map[string]string{}
-	for name, v := range known {
-		s.Known[name] = secret.New(v)
-	}
-	for _, name := range s.Bottle.Pipelock.Canaries {
-		s.Canaries[name] = bundle.NewCanary()
-		s.Env[name] = s.Canaries[name]
-	}
-	return nil
-}
-
-// minToken is the length of the shortest token that can be told from ordinary
-// text, and so be scrubbed from responses.
-const minToken = 8
-
-// tokens reads the tokens that routes and git remotes name from the environment,
-// and the remotes' keys from their files.
-func (r *run) tokens(b *manifest.Bottle) (map[string]secret.String, error) {
-	values := map[string]secret.String{}
-	var missing error
-	for _, ref := range b.TokenRefs() {
-		v := r.env[ref]
-		err := secret.Check(v)
-		switch {
-		case v == "":
-			missing = b.MissingToken(ref, "is not set; export it before the start")
-		case err != nil:
-			missing = b.MissingToken(ref, "cannot be sent ("+err.Error()+"); correct it")
-		case len(v) < minToken:
-			missing = b.MissingToken(ref, fmt.Sprintf("is shorter than %d bytes, which cannot be scrubbed from responses; use a longer one", minToken))
-		default:
-			values[ref] = secret.New(v)
-		}
-	}
-	git, err := b.ReadGitSecrets(r.lookup)
-	if missing == nil {
-		missing = err
-	}
-	maps.Copy(values, git)
-	return values, missing
-}
-
 // prepare asks the engine what it can do and makes the keys.
-func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec) (*launch.Ready, error) {
+func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec, toVerify bool) (*launch.Ready, error) {
+	if toVerify && spec.Machine {
+		if err := judged(host.Getenv); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.agentImage(ctx, host, spec); err != nil {
+		return nil, err
+	}
 	ready, err := host.CheckEngine(ctx, spec)
 	if err != nil {
 		return nil, err
@@ -214,8 +219,8 @@ func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec)
 	if err := ready.Info.Unfit(); err != nil {
 		return nil, err
 	}
-	if ready.Info.Runsc() {
-		spec.Runtime = "runsc"
+	if ready.Info.Runsc() && !spec.Machine {
+		spec.Runtime = compose.GVisor
 	}
 	if n := float64(ready.Info.NCPU); n > 0 && bundle.Resources(spec.Bottle).CPUs > n {
 		spec.Bottle.Resources.CPUs = n // the engine refuses more than it has
@@ -226,7 +231,7 @@ func (r *run) prepare(ctx context.Context, host *launch.Host, spec *bundle.Spec)
 
 // attend runs the agent's command, or waits for a signal, and looks after the
 // containers meanwhile.
-func (r *run) attend(ctx context.Context, b *launch.Bottle, headless bool) error {
+func (r *run) attend(ctx context.Context, b *launch.Bottle, f startFlags) error {
 	lost, unwatch := b.Watch(ctx)
 	defer unwatch()
 	if b.Spec.Bottle.Supervise {
@@ -235,7 +240,7 @@ func (r *run) attend(ctx context.Context, b *launch.Bottle, headless bool) error
 		defer end(nil)
 		defer r.keepTime(ctx, b, end)()
 	}
-	if headless {
+	if f.headless {
 		r.print("%s", b.Spec.Identity)
 		select {
 		case err, ok := <-lost:
@@ -247,10 +252,7 @@ func (r *run) attend(ctx context.Context, b *launch.Bottle, headless bool) error
 		}
 		return context.Cause(ctx)
 	}
-	argv := r.tail
-	if len(argv) == 0 {
-		argv = []string{"bash", "-l"}
-	}
+	argv := r.command(ctx, b, f.prompt)
 	s, restore := r.streams()
 	defer restore()
 	told := make(chan error, 1)
