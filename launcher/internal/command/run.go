@@ -98,6 +98,10 @@ func Run(ctx context.Context, args, env []string, stdio Stdio) error {
 		r.env[k] = v
 	}
 	app := r.app()
+	if len(args) > 1 && args[1] == completeWord {
+		r.complete(app, args[2:])
+		return nil
+	}
 	args, tail, err := arrange(app, args)
 	if err == nil {
 		r.tail = tail
@@ -125,7 +129,7 @@ func (r *run) app() *cli.App {
 		},
 		Commands: []*cli.Command{
 			r.initCommand(), r.checkCommand(), r.startCommand(), r.resumeCommand(), r.copyOutCommand(), r.attachCommand(), r.execCommand(), r.listCommand(), r.infoCommand(),
-			r.logsCommand(), r.verifyCommand(), r.probeCommand(), r.holdCommand(), r.renderCommand(), r.dashboardCommand(), r.proposalsCommand(), r.auditCommand(), r.cleanupCommand(), r.doctorCommand(), r.versionCommand(),
+			r.logsCommand(), r.verifyCommand(), r.probeCommand(), r.holdCommand(), r.renderCommand(), r.dashboardCommand(), r.proposalsCommand(), r.auditCommand(), r.cleanupCommand(), r.doctorCommand(), r.completionCommand(), r.manCommand(), r.versionCommand(),
 		},
 	}
 	for _, c := range app.Commands {
