@@ -18,6 +18,10 @@ import (
 // execTime bounds one program in a bottle.
 const execTime = 90 * time.Second
 
+// machineTime bounds what happens in a virtual machine, which is emulated here and
+// there, on a host that has other things to do.
+const machineTime = 6 * time.Minute
+
 // bottle is a bottle under test.
 type bottle struct {
 	*trial.Bottle
@@ -51,8 +55,12 @@ func (w *world) operator(home string, changes ...string) trial.Operator {
 }
 
 // start starts a bottle that stays up until it is stopped.
-func (w *world) start(home, agent string) (*bottle, error) {
-	b, err := w.operator(home).Start(agent)
+func (w *world) start(home, agent string, flags ...string) (*bottle, error) {
+	return w.startAs(w.operator(home), agent, flags...)
+}
+
+func (w *world) startAs(o trial.Operator, agent string, flags ...string) (*bottle, error) {
+	b, err := o.Start(agent, flags...)
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +70,15 @@ func (w *world) start(home, agent string) (*bottle, error) {
 }
 
 // mustStart is start for a test; the bottle ends with it.
-func (w *world) mustStart(t *testing.T, home, agent string) *bottle {
+func (w *world) mustStart(t *testing.T, home, agent string, flags ...string) *bottle {
 	t.Helper()
-	b, err := w.start(home, agent)
+	return w.mustStartAs(t, w.operator(home), agent, flags...)
+}
+
+// mustStartAs is mustStart for an operator with an environment of their own.
+func (w *world) mustStartAs(t *testing.T, o trial.Operator, agent string, flags ...string) *bottle {
+	t.Helper()
+	b, err := w.startAs(o, agent, flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +116,13 @@ func (b *bottle) exec(t *testing.T, user, stdin string, argv ...string) trial.Re
 // run runs the launcher to its end.
 func (w *world) run(t *testing.T, home string, args ...string) trial.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), execTime)
+	return w.runFor(t, execTime, home, args...)
+}
+
+// runFor is run with another bound.
+func (w *world) runFor(t *testing.T, bound time.Duration, home string, args ...string) trial.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
 	defer cancel()
 	return finish(t, w.operator(home).Command(ctx, args...), "")
 }

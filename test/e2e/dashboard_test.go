@@ -3,16 +3,14 @@ package e2e
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestDashboard decides on the screen itself, in a real terminal. With
 // BOTTLE_CAPTURE=FILE it leaves the screen there, as test/capture reads it.
 func TestDashboard(t *testing.T) {
-	if _, err := exec.LookPath("tmux"); err != nil {
+	if _, err := exec.LookPath("tmux"); err != nil { // before a bottle is started
 		t.Skip("there is no tmux to run a terminal in")
 	}
 	w, b, home := asker(t)
@@ -23,49 +21,24 @@ func TestDashboard(t *testing.T) {
 	})
 	w.question(t, home)
 
-	socket := filepath.Join(t.TempDir(), "tmux")
-	tmux := func(args ...string) string {
-		t.Helper()
-		cmd := exec.Command("tmux", append([]string{"-S", socket, "-f", "/dev/null"}, args...)...)
-		cmd.Env = append(w.environ("NO_COLOR"), "BOTTLE_HOME="+home, "TERM=xterm-256color")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("tmux %q: %v: %s", args, err, out)
-		}
-		return string(out)
-	}
-	tmux("new-session", "-d", "-x", "112", "-y", "34", filepath.Join(w.bin, "launcher")+" dashboard")
-	t.Cleanup(func() { _ = exec.Command("tmux", "-S", socket, "kill-server").Run() })
-	until := func(want string) string {
-		t.Helper()
-		for deadline := time.Now().Add(execTime); ; time.Sleep(200 * time.Millisecond) {
-			screen := tmux("capture-pane", "-p")
-			if strings.Contains(screen, want) {
-				return screen
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("the screen does not show %q:\n%s", want, screen)
-			}
-		}
-	}
-	screen := until("adds POST to every path of " + w.site("api"))
+	terminal := w.terminal(t, home, "dashboard")
+	screen := terminal.until("adds POST to every path of " + w.site("api"))
 	for _, want := range []string{b.id, "running", "allowed", "QUESTIONS (1)", "! allows WebSocket", "The test suite posts"} {
 		if !strings.Contains(screen, want) {
 			t.Errorf("%q is missing from the screen:\n%s", want, screen)
 		}
 	}
 	if file := os.Getenv("BOTTLE_CAPTURE"); file != "" {
-		if err := os.WriteFile(file, []byte(tmux("capture-pane", "-e", "-p")), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(terminal.tmux("capture-pane", "-e", "-p")), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tmux("send-keys", "r")
-	until("Reject with which reason?")
-	tmux("send-keys", "-l", "Name the paths.")
-	tmux("send-keys", "Enter")
-	until("Rejected ")
+	terminal.tmux("send-keys", "r")
+	terminal.until("Reject with which reason?")
+	terminal.enter("Name the paths.")
+	terminal.until("Rejected ")
 	if a := <-answers; a.Status != "rejected" || a.Reason != "Name the paths." {
 		t.Errorf("the agent is told %+v", a)
 	}
-	tmux("send-keys", "q")
+	terminal.tmux("send-keys", "q")
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/bottlesuite/bottle/test/modelapi"
 	"github.com/bottlesuite/bottle/test/trial"
 	"github.com/bottlesuite/bottle/test/upstream"
 )
@@ -43,6 +44,8 @@ type world struct {
 	nobody   *upstream.Tripwire // on nobodysAddress
 	host     *upstream.Tripwire // on every address of the host
 	argv     *argvWatch
+	// model is what stands behind the upstream's model APIs.
+	model modelapi.Model
 
 	shared func() (*bottle, error)
 	undo   []func() error
@@ -98,7 +101,7 @@ func inBottle(t *testing.T) (*world, *bottle) {
 
 func newWorld() (*world, error) {
 	w := &world{token: "ghp_" + digits(36), keys: map[string]string{"E2E_BASIC": "user:" + digits(24), "E2E_KEY": "key-" + digits(32)}}
-	w.shared = sync.OnceValues(func() (*bottle, error) { return w.start(w.home, "tester") })
+	w.shared = sync.OnceValues(func() (*bottle, error) { return w.start(w.home, "tester", backend()...) })
 	if err := w.findTools(); err != nil {
 		return w, err
 	}
@@ -115,6 +118,18 @@ func newWorld() (*world, error) {
 	w.later(w.argv.close)
 	return w, w.writeManifests(w.home)
 }
+
+// backend is how the shared bottle is isolated: BOTTLE_E2E_BACKEND=smolmachines
+// runs its tests in a virtual machine.
+func backend() []string {
+	if b := os.Getenv("BOTTLE_E2E_BACKEND"); b != "" {
+		return []string{"--backend", b}
+	}
+	return nil
+}
+
+// onMachines reports whether the shared bottle is in a virtual machine.
+func onMachines() bool { return os.Getenv("BOTTLE_E2E_BACKEND") == "smolmachines" }
 
 // findTools looks for the binaries, the engine and the images.
 func (w *world) findTools() (err error) {
@@ -144,7 +159,7 @@ func (w *world) startUpstreams() (err error) {
 			return nil, err
 		}
 		return upstream.Start(upstream.Config{
-			Listen: net.JoinHostPort(address, w.port), Names: []string{"*.demo.example"}, Dir: dir, KeepBody: 1 << 20, Handlers: clientHandlers(),
+			Listen: net.JoinHostPort(address, w.port), Names: []string{"*.demo.example", "api.anthropic.com", "api.openai.com"}, Dir: dir, KeepBody: 1 << 20, Handlers: w.handlers(),
 		})
 	}
 	if w.upstream, err = begin(upstreamAddress, "upstream"); err != nil {

@@ -7,7 +7,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +23,7 @@ import (
 
 // Bounds of what may never hang.
 const (
-	startTime = 60 * time.Second
+	startTime = 4 * time.Minute // a machine that is emulated boots slowly
 	stopTime  = 60 * time.Second
 )
 
@@ -111,10 +110,10 @@ type Bottle struct {
 	ended    chan struct{}
 }
 
-// Start starts a bottle that stays up until it is stopped.
-func (o Operator) Start(agent string) (*Bottle, error) {
+// Start starts a bottle that stays up until it is stopped, with more flags of start.
+func (o Operator) Start(agent string, flags ...string) (*Bottle, error) {
 	b := &Bottle{Operator: o, ended: make(chan struct{})}
-	b.launcher = o.Command(context.Background(), "start", agent, "--yes", "--headless")
+	b.launcher = o.Command(context.Background(), append([]string{"start", agent, "--yes", "--headless"}, flags...)...)
 	b.launcher.Stderr = &b.stderr
 	out, err := b.launcher.StdoutPipe()
 	if err != nil {
@@ -175,6 +174,10 @@ func (b *Bottle) Signal(sig syscall.Signal) (int, error) {
 	}
 }
 
+// Freeze stops the launcher's process where it is: it looks after nothing any more
+// until SIGKILL ends it.
+func (b *Bottle) Freeze() error { return b.launcher.Process.Signal(syscall.SIGSTOP) }
+
 // Exec runs a program in the bottle, as agent or root. Without one, the standard
 // input is a script for the shell.
 func (b *Bottle) Exec(ctx context.Context, user, stdin string, argv ...string) (Result, error) {
@@ -187,18 +190,10 @@ func (b *Bottle) Exec(ctx context.Context, user, stdin string, argv ...string) (
 
 // Audit reads the audit log of a component ("egressd", "launcher").
 func (b *Bottle) Audit(component string) ([]audit.Line, error) {
-	dir := map[string]string{"egressd": "egress", "pipelockd": "pipelock", "gitgated": "git-gate", "superviserd": "supervise", "launcher": "launcher"}[component]
-	data, err := os.ReadFile(filepath.Join(b.State, "audit", dir, component+".jsonl"))
+	dir := map[string]string{"egressd": "egress", "pipelockd": "pipelock", "gitgated": "git-gate", "superviserd": "supervise", "gateway": "gateway", "launcher": "launcher"}[component]
+	lines, _, err := audit.ReadFrom(filepath.Join(b.State, "audit", dir, component+".jsonl"), 0)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
-	}
-	var lines []audit.Line
-	for raw := range bytes.Lines(data) {
-		var l audit.Line
-		if json.Unmarshal(raw, &l) != nil {
-			break // half written: it is there at the next look
-		}
-		lines = append(lines, l)
 	}
 	return lines, nil
 }
