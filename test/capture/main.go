@@ -1,98 +1,91 @@
-// Command capture draws a terminal's screen as an SVG image: what `tmux
-// capture-pane -e -p` printed comes in, the image goes out. The dashboard's
-// picture in docs/ is made with it:
+// Command capture draws a terminal's screens as an SVG image: what `tmux
+// capture-pane -e -p` printed comes in, the image goes out. Several screens, each
+// after a line of a form feed and the milliseconds since the beginning, become one
+// that moves. The pictures in docs/ are made with it:
 //
-//	BOTTLE_CAPTURE=/tmp/screen go test ./test/e2e -run TestDashboard
+//	BOTTLE_CAPTURE=/tmp/screen go test ./test/e2e -run 'TestDashboard$'
 //	go run ./test/capture </tmp/screen >docs/dashboard.svg
+//	BOTTLE_CAPTURE=/tmp/screens go test ./test/e2e -run 'TestFirstRun$'
+//	go run ./test/capture </tmp/screens >docs/first-run.svg
 package main
 
 import (
 	"bufio"
 	"fmt"
-	"html"
 	"os"
-	"regexp"
+	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
-// Size of a character cell in pixels, and the margin around all.
+// Milliseconds: how long a screen stays at most, and the last one.
 const (
-	cellWidth  = 8.4
-	cellHeight = 18
-	margin     = 14
+	longest = 1500
+	ending  = 5000
 )
 
-var (
-	sequence = regexp.MustCompile("\x1b\\[([0-9;]*)m")
-	colours  = map[string]string{"31": "#ff7b72", "32": "#7ee787", "33": "#e3b341"}
-)
+// screen is what stood on the terminal from a moment on.
+type screen struct {
+	at   int // milliseconds
+	rows []string
+}
 
 func main() {
+	screens := read(bufio.NewScanner(os.Stdin))
 	var body strings.Builder
-	columns, row := 0, 0
-	last := 0 // row with something in it
-	in := bufio.NewScanner(os.Stdin)
-	for style := ""; in.Scan(); row++ {
-		column, line := 0, in.Text()
-		if strings.TrimSpace(sequence.ReplaceAllString(line, "")) != "" {
-			last = row + 1
-		}
-		for line != "" {
-			text, next := line, ""
-			if at := sequence.FindStringSubmatchIndex(line); at != nil {
-				text, next = line[:at[0]], line[at[1]:]
-				draw(&body, text, column, row, style)
-				style = change(style, line[at[2]:at[3]])
-			} else {
-				draw(&body, text, column, row, style)
-			}
-			column += utf8.RuneCountInString(text)
-			line = next
-		}
-		columns = max(columns, column)
+	columns, rows := 0, 0
+	if len(screens) == 1 {
+		columns, rows = paint(&body, screens[0])
+	} else {
+		columns, rows = move(&body, screens)
 	}
-	width, height := float64(columns)*cellWidth+2*margin, last*cellHeight+2*margin
+	width, height := float64(columns)*cellWidth+2*margin, rows*cellHeight+2*margin
 	fmt.Printf(`<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%d" font-family="ui-monospace, Menlo, Consolas, monospace" font-size="14">`+"\n"+
 		`<rect width="100%%" height="100%%" rx="8" fill="#0d1117"/>`+"\n%s</svg>\n", width, height, body.String())
 }
 
-// change is a style after a sequence of parameters.
-func change(style, parameters string) string {
-	for p := range strings.SplitSeq(parameters, ";") {
-		if p == "" || p == "0" {
-			style = ""
-		} else {
-			style += " " + p
+// read takes screens apart. Waiting is cut short, so that nobody waits again.
+func read(in *bufio.Scanner) []screen {
+	all := []screen{{}}
+	in.Buffer(nil, 1<<20)
+	for in.Scan() {
+		line := in.Text()
+		if mark, ok := strings.CutPrefix(line, "\f"); ok {
+			at, err := strconv.Atoi(mark)
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "capture: %q is no time\n", mark)
+				os.Exit(1)
+			}
+			all = append(all, screen{at: at})
+			continue
 		}
+		last := &all[len(all)-1]
+		last.rows = append(last.rows, line)
 	}
-	return style
+	if len(all[0].rows) == 0 && len(all) > 1 {
+		all = all[1:]
+	}
+	begin, was, saved := all[0].at, all[0].at, 0
+	for i := range all {
+		saved += max(0, all[i].at-was-longest)
+		was = all[i].at
+		all[i].at -= saved + begin
+	}
+	return all
 }
 
-// draw writes a run of text that looks the same.
-func draw(b *strings.Builder, text string, column, row int, style string) {
-	if strings.TrimSpace(text) == "" {
-		return
-	}
-	fill, extra := "#c9d1d9", ""
-	for p := range strings.SplitSeq(style, " ") {
-		switch p {
-		case "1":
-			extra += ` font-weight="bold"`
-		case "2":
-			fill = "#8b949e"
-		case "39":
-			fill = "#c9d1d9"
-		case "7":
-			fmt.Fprintf(b, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="#30363d"/>`+"\n",
-				margin+float64(column)*cellWidth, margin+row*cellHeight, float64(utf8.RuneCountInString(text))*cellWidth, cellHeight)
-		default:
-			if c := colours[p]; c != "" {
-				fill = c
-			}
+// move draws screens that follow one another, over and over.
+func move(body *strings.Builder, screens []screen) (columns, rows int) {
+	total := float64(screens[len(screens)-1].at + ending)
+	for i, s := range screens {
+		end := total
+		if i+1 < len(screens) {
+			end = float64(screens[i+1].at)
 		}
+		fmt.Fprintf(body, `<g visibility="hidden"><animate attributeName="visibility" calcMode="discrete" dur="%.2fs" repeatCount="indefinite" keyTimes="0;%.5f;%.5f" values="hidden;visible;hidden"/>`+"\n",
+			total/1000, max(0.00001, float64(s.at)/total), min(0.99999, end/total))
+		c, r := paint(body, s)
+		columns, rows = max(columns, c), max(rows, r)
+		body.WriteString("</g>\n")
 	}
-	fmt.Fprintf(b, `<text x="%.1f" y="%d" fill="%s"%s xml:space="preserve" textLength="%.1f">%s</text>`+"\n",
-		margin+float64(column)*cellWidth, margin+row*cellHeight+cellHeight-4, fill, extra,
-		float64(utf8.RuneCountInString(text))*cellWidth, html.EscapeString(text))
+	return columns, rows
 }

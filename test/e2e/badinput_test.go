@@ -22,7 +22,8 @@ func TestBadInput(t *testing.T) {
 		{"unknown key in a bottle", start, map[string][2]string{"bottles/other.md": {"routes:", "rutes:"}}, nil, []string{"bottles/other.md:3:", `"rutes"`, `did you mean "routes"`}},
 		{"unknown key in an agent", start, map[string][2]string{"agents/other.md": {"bottle:", "botle:"}}, nil, []string{"agents/other.md:2:", `"botle"`, `did you mean "bottle"`}},
 		{"retired key", start, map[string][2]string{"bottles/other.md": {"egress:", "cred_proxy: {}\negress:"}}, nil, []string{"bottles/other.md:2:", "cred_proxy", "egress.routes"}},
-		{"key that is not served yet", start, map[string][2]string{"bottles/other.md": {"egress:", "extends: [base]\negress:"}}, nil, []string{"bottles/other.md:2:", "extends is not served by this build yet"}},
+		{"missing parent", start, map[string][2]string{"bottles/other.md": {"egress:", "extends: [base]\negress:"}}, nil, []string{"bottles/other.md:2:", `"base" does not exist`, "other"}},
+		{"fault in a parent", start, map[string][2]string{"bottles/other.md": {"egress:", "extends: [plain]\negress:"}, "bottles/plain.md": {"allow:", "alow:"}}, nil, []string{"bottles/plain.md:3:", `"alow"`}},
 		{"git remote that is none", start, map[string][2]string{"bottles/other.md": {"egress:", "git: [{name: app, upstream: 'ftp://git.example/app.git'}]\negress:"}}, nil, []string{"bottles/other.md:2:", "ftp"}},
 		{"key of the wrong kind", start, map[string][2]string{"bottles/other.md": {"egress:", "env: [a]\negress:"}}, nil, []string{"bottles/other.md:2:", "env must be a mapping"}},
 		{"no front matter", start, map[string][2]string{"bottles/other.md": {"---\negress", "egress"}}, nil, []string{"bottles/other.md:1:", "front matter"}},
@@ -52,9 +53,9 @@ func TestBadInput(t *testing.T) {
 				edit(t, filepath.Join(home, file), change[0], change[1])
 			}
 			r := finish(t, w.operator(home, tc.environ...).Command(t.Context(), tc.args...), "")
-			sentence := strings.TrimSuffix(r.Stderr, "\n")
-			if r.Status != 2 || r.Stdout != "" || sentence == "" || strings.Contains(sentence, "\n") {
-				t.Errorf("want status 2 and one sentence, got %s", r)
+			sentence, excerpt, _ := strings.Cut(strings.TrimSuffix(r.Stderr, "\n"), "\n")
+			if r.Status != 2 || r.Stdout != "" || sentence == "" || excerpt != "" && !isExcerpt(excerpt) {
+				t.Errorf("want status 2 and one sentence, with the line that it is about, got %s", r)
 			}
 			for _, part := range tc.want {
 				if !strings.Contains(sentence, part) {
@@ -67,6 +68,12 @@ func TestBadInput(t *testing.T) {
 			noTokensOf(t, home)
 		})
 	}
+}
+
+// isExcerpt reports whether text is a line of a file with a mark below it.
+func isExcerpt(text string) bool {
+	line, mark, ok := strings.Cut(text, "\n")
+	return ok && strings.Contains(line, " | ") && strings.Trim(mark, " |^") == "" && strings.Contains(mark, "^")
 }
 
 func edit(t *testing.T, file, old, now string) {

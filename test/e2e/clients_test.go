@@ -66,17 +66,7 @@ func TestRealClients(t *testing.T) {
 	if err := w.writeManifest(home, "clients", manifest); err != nil {
 		t.Fatal(err)
 	}
-	started, err := w.operator(home, "PIP_INDEX_URL="+w.url("pip", "/pip/root/simple/")).Start("clients")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bottle{started, started.ID, started.State}
-	w.later(b.close)
-	t.Cleanup(func() {
-		if err := b.close(); err != nil {
-			t.Error(err)
-		}
-	})
+	b := w.mustStartAs(t, w.operator(home, "PIP_INDEX_URL="+w.url("pip", "/pip/root/simple/")), "clients")
 	t.Run("clients", func(t *testing.T) {
 		for name, test := range map[string]func(*testing.T, *world, *bottle){
 			"npm": installPackages, "go": downloadModules, "pip": installWheels, "apt": downloadDeb, "git": cloneLarge,

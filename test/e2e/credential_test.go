@@ -208,6 +208,9 @@ func TestSecretsAreNowhereInTheGuest(t *testing.T) {
 	if !strings.Contains(r.Stdout, "SSL_CERT_FILE=") || !strings.Contains(r.Stdout, "a value $of 'the host'") {
 		t.Error("what came back does not hold the environment of the guest, so the search proves nothing")
 	}
+	if onMachines() {
+		return // what it writes is on a disk of its own, which the engine does not know
+	}
 	cmd := exec.Command("docker", "diff", containers(t, b.id)["agent"].ID)
 	out, err := cmd.CombinedOutput()
 	if err != nil {

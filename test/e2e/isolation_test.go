@@ -145,6 +145,22 @@ func TestNothingIsReachedPastTheProxy(t *testing.T) {
 	}
 }
 
+// TestTheHostIsNotOnTheBridges looks at the bottle's own bridges: the host has no
+// address there, of neither family, whatever the engine has left it.
+func TestTheHostIsNotOnTheBridges(t *testing.T) {
+	_, b := inBottle(t)
+	for _, network := range []string{"inside", "relay"} {
+		id := strings.TrimSpace(mustDocker(t, "network", "inspect", "-f", "{{.Id}}", "bottle-"+b.id+"_"+network))
+		bridge, err := net.InterfaceByName("br-" + id[:12])
+		if err != nil {
+			t.Skip("the engine's bridges are on another machine: ", err)
+		}
+		if addresses, err := bridge.Addrs(); err != nil || len(addresses) > 0 && os.Getuid() == 0 {
+			t.Errorf("on the bridge of %s the host has %v (%v)", network, addresses, err)
+		}
+	}
+}
+
 // TestCurlWithoutTheProxyFails is what an agent would try first.
 func TestCurlWithoutTheProxyFails(t *testing.T) {
 	w, b := inBottle(t)
@@ -197,10 +213,18 @@ func TestOutsideNamesFailFast(t *testing.T) {
 			nxdomain++
 		}
 	}
-	if nxdomain == 0 || len(out.Answers) < 20 {
+	least := 20
+	if underGVisor(t) {
+		least = 18 // the engine's resolver is not there to be asked
+	}
+	if nxdomain == 0 || len(out.Answers) < least {
 		t.Errorf("%d of %d queries were answered with NXDOMAIN", nxdomain, len(out.Answers))
 	}
-	b.awaitLine(t, "egressd", "the DNS question for "+name, func(l audit.Line) bool {
+	resolver := "egressd"
+	if onMachines() {
+		resolver = "gateway"
+	}
+	b.awaitLine(t, resolver, "the DNS question for "+name, func(l audit.Line) bool {
 		return l.Event == "dns" && l.Reason == policy.ReasonNameNotAnswered && strings.TrimSuffix(l.Host, ".") == name
 	})
 }
@@ -255,7 +279,7 @@ func TestFilesOfTheGuest(t *testing.T) {
 	if r.Stdout != "" {
 		t.Errorf("the guest has:\n%s", r.Stdout)
 	}
-	given := []string{"/etc/ssl/certs", "/etc/bottle/prompt.md", "/etc/bottle/clients"}
+	given := []string{"/etc/ssl/certs", "/etc/bottle/prompt.md", "/etc/bottle/clients", "/etc/bottle/skills", "/etc/gitconfig"}
 	engines := []string{"/etc/resolv.conf", "/etc/hostname", "/etc/hosts", "/sbin/docker-init", "/usr/sbin/docker-init"}
 	for line := range strings.Lines(b.shell(t, "cat /proc/self/mountinfo")) {
 		fields := strings.Fields(line)

@@ -18,7 +18,7 @@ import (
 )
 
 // listed is an object of `launcher list --json`.
-type listed struct{ Identity, Agent, Bottle, Backend, State string }
+type listed struct{ Identity, Agent, Bottle, Backend, State, Name string }
 
 func (w *world) list(t *testing.T, home string) []listed {
 	t.Helper()
@@ -163,6 +163,11 @@ func TestSIGKILLThenCleanup(t *testing.T) {
 	url := w.url("api", "/v1/hello")
 	b.shell(t, "curl -sS --fail -o /dev/null "+url)
 
+	// A launcher that sees the proxy's end takes the bottle down; this one is kept
+	// from seeing it.
+	if err := b.Freeze(); err != nil {
+		t.Fatal(err)
+	}
 	mustDocker(t, "kill", containers(t, b.id)["egressd"].ID)
 	before := w.upstream.Mark()
 	r := b.exec(t, "agent", "curl -s -m 3 -o /dev/null "+url+" && echo through; curl -s -m 3 -k --noproxy '*' -o /dev/null https://"+upstreamAddress+":"+w.port+"/ && echo past; true")

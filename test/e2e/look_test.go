@@ -9,9 +9,12 @@ import (
 // TestLookingAtABottle asks the commands that only look.
 func TestLookingAtABottle(t *testing.T) {
 	w, b := inBottle(t)
-	running := false
+	running, backend := false, "docker"
+	if onMachines() {
+		backend = "smolmachines"
+	}
 	for _, l := range w.list(t, w.home) {
-		running = running || l == listed{Identity: b.id, Agent: "tester", Bottle: "tester", Backend: "docker", State: "running"}
+		running = running || l == listed{Identity: b.id, Agent: "tester", Bottle: "tester", Backend: backend, State: "running"}
 	}
 	if !running {
 		t.Errorf("list --json does not show %s as running: %+v", b.id, w.list(t, w.home))

@@ -34,14 +34,14 @@ type asked struct {
 }
 
 // asker starts a bottle of its own that may ask.
-func asker(t *testing.T) (*world, *bottle, string) {
+func asker(t *testing.T, args ...string) (*world, *bottle, string) {
 	t.Helper()
 	w := need(t)
 	home := w.newHome(t)
 	if err := w.writeManifest(home, "asker", askerBottle); err != nil {
 		t.Fatal(err)
 	}
-	return w, w.mustStart(t, home, "asker"), home
+	return w, w.mustStart(t, home, "asker", args...), home
 }
 
 // ask calls an MCP tool from inside the bottle; the answer comes later.
@@ -78,7 +78,7 @@ func (w *world) question(t *testing.T, home string) string {
 // approved, allowed without a restart, over, denied again, and all of it provable.
 func TestAskApproveExpire(t *testing.T) {
 	w, b, home := asker(t)
-	const hold = 40 * time.Second
+	const hold = 60 * time.Second
 	post := "curl -s -o /dev/null -w '%{http_code}' -d x " + w.url("api", "/v1/jobs")
 
 	before := w.upstream.Mark()

@@ -114,7 +114,7 @@ func TestInspector(t *testing.T) {
 		return v
 	}
 	tools := inspect("--method", "tools/list")["tools"].([]any)
-	if len(tools) != 5 {
+	if len(tools) != 6 {
 		t.Errorf("the inspector sees %d tools", len(tools))
 	}
 	r := inspect("--method", "tools/call", "--tool-name", "pipelock-block", "--tool-arg", "host=files.example", "--tool-arg", "justification=To fetch a file.")
