@@ -120,6 +120,12 @@ func clone(url string) string {
 
 func TestGitGate(t *testing.T) { gitGate(t, need(t)) }
 
+// TestMachineGit is TestGitGate for an agent in a virtual machine, whose pushes go
+// through the gateway.
+func TestMachineGit(t *testing.T) {
+	gitGate(t, needMachines(t), "--backend", "smolmachines", "--discard")
+}
+
 // gitGate clones, pushes, and tries to push a secret, in a real bottle, by the
 // upstream's own URLs.
 func gitGate(t *testing.T, w *world, flags ...string) {
