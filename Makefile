@@ -5,6 +5,8 @@ FUZZTIME ?= 10s
 
 # Every folder at the top with a main.go is a command; go.work names the modules.
 commands = $(patsubst %/main.go,%,$(wildcard */main.go))
+# What the launcher needs beside virtual machines, and in them.
+machinery = $(patsubst launcher/%/main.go,%,$(wildcard launcher/*/main.go))
 modules  = $(shell go list -m -f '{{.Dir}}') tools
 # All packages but those of test/, which need the binaries, the images and time.
 units    = $(shell go list work | grep -v '/bottle/test/')
@@ -15,7 +17,7 @@ goflags := -trimpath -buildvcs=false -tags $(tags) -ldflags "$(ldflags)"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build fmt check tidy-check test bench bench-peers soak fuzz docker images demo
+.PHONY: help build fmt check tidy-check test test-machines bench bench-peers bench-git soak bottles fuzz docker images guest demo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +27,10 @@ build: ## every command, into bin/
 	@for c in $(commands); do \
 		echo "bin/$$c"; \
 		CGO_ENABLED=0 GOWORK=off go build -C $$c $(goflags) -o ../bin/$$c . || exit 1; \
+	done
+	@for c in $(machinery); do \
+		echo "bin/$$c"; \
+		GOOS=linux CGO_ENABLED=0 GOWORK=off go build -C launcher $(goflags) -o ../bin/$$c ./$$c || exit 1; \
 	done
 
 fmt: ## format all Go files
@@ -48,6 +54,12 @@ test: build ## unit tests, then the end-to-end suite (BOTTLE_REQUIRE_DOCKER=1: w
 	@if docker version >/dev/null 2>&1; then $(MAKE) --no-print-directory images; fi
 	@go test -tags $(tags) -count=1 -timeout 40m ./test/...
 
+# Tests of the shared bottle, by what they begin with.
+shared = $(shell awk '/^func Test/ { split($$2, name, /[()]/) } /inBottle\(t\)/ { print name[1] }' test/e2e/*_test.go | sort -u | paste -sd '|')
+
+test-machines: images guest ## the end-to-end tests of the shared bottle once more, in a virtual machine
+	@BOTTLE_E2E_BACKEND=smolmachines go test -tags $(tags) -count=1 -timeout 20m ./test/e2e -run '^($(shared))$$'
+
 bench: build ## benchmarks: small ones by package, then end to end into docs/benchmarks/
 	@go test -tags $(tags) -run '^$$' -bench . -benchmem $(units)
 	@go run -tags $(tags) ./test/bench -o docs/benchmarks
@@ -56,9 +68,16 @@ bench-peers: build ## Debian's mitmproxy beside ours, in one run, into docs/benc
 	@command -v mitmdump >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends mitmproxy
 	@go run -tags $(tags) ./test/bench -peers -o docs/benchmarks
 
+bench-git: ## pushes through the git gate and past it, and its scan beside gitleaks, into docs/benchmarks/git.md
+	@GOBIN=$(CURDIR)/bin GOWORK=off GOFLAGS=-mod=mod go install github.com/zricethezav/gitleaks/v8@v8.30.1
+	@cd gitgated && go test -c -o ../bin/gitgated.test . && GITLEAKS=$(CURDIR)/bin/gitleaks ../bin/gitgated.test bench-table ../docs/benchmarks/git.md
+
 soak: build ## 10 minutes each through egressd, and through both proxies, while the routes change every second (SOAK="-duration 30s")
 	@go run -tags $(tags) ./test/soak $(SOAK)
 	@go run -tags $(tags) ./test/soak -chain $(SOAK)
+
+bottles: images ## ten bottles at once, and one alone: time and memory, into docs/benchmarks/
+	@go run -tags $(tags) ./test/bottles -o docs/benchmarks
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@grep -roE --include='*_test.go' '^func Fuzz\w+' . | while IFS=: read -r file name; do \
@@ -67,6 +86,9 @@ fuzz: ## every fuzz target for FUZZTIME each
 
 docker: ## a Docker engine and the Compose plugin, installed if missing
 	@tools/docker.sh
+
+guest: build ## the kernel and init of virtual machines, into bin/guest (needs apt-get; docs/microvm.md)
+	@images/guest.sh bin/guest
 
 images: build ## the sidecars' and the agents' images, tagged :dev and :$(VERSION)
 	@VERSION=$(VERSION) images/build.sh
