@@ -49,7 +49,7 @@ func (s *service) newProxy() *httputil.ReverseProxy {
 		BufferPool:     &meter.Buffers{},
 		ErrorLog:       s.errorLog,
 		ModifyResponse: modifyResponse,
-		ErrorHandler:   failed,
+		ErrorHandler:   s.failed,
 	}
 }
 
@@ -105,9 +105,13 @@ func modifyResponse(resp *http.Response) error {
 }
 
 // failed answers when an allowed request could not be completed.
-func failed(w http.ResponseWriter, r *http.Request, err error) {
+func (s *service) failed(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r.Context())
-	x.fail(classify(err, x.decision.Rule))
+	if denial := s.killedDenial(); denial != nil { // which cut it, or would have
+		x.fail(*denial)
+	} else {
+		x.fail(classify(err, x.decision.Rule))
+	}
 	d := x.outcome()
 	for name := range w.Header() { // of an upstream that answered before it failed
 		if !strings.EqualFold(name, "Date") {
