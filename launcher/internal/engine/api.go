@@ -144,6 +144,10 @@ func (a *api) do(ctx context.Context, method, path string, query url.Values, bod
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
+	var said complaint
+	if errors.As(err, &said) { // the transport words it by when it came
+		err = said
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +171,11 @@ type stdioConn struct {
 	said *bytes.Buffer
 	once sync.Once
 }
+
+// complaint is what the client said when it did not connect.
+type complaint string
+
+func (c complaint) Error() string { return string(c) }
 
 // dialStdio has the client connect to its engine. The connection outlives the
 // context of the request that needed it first.
@@ -195,7 +204,7 @@ func (c *stdioConn) Read(p []byte) (int, error) {
 	if n == 0 && err != nil {
 		_ = c.Close()
 		if said := lastLine(c.said.String()); said != "" {
-			return 0, errors.New(said)
+			return 0, complaint(said)
 		}
 	}
 	return n, err
