@@ -19,7 +19,6 @@ const inhibit = "com.docker.network.bridge.inhibit_ipv4"
 // members is the topology: which services may be on which network.
 var members = map[string][]string{
 	"inside":  {"agent", "gateway", "egress", "pipelock", "git-gate", "supervise"}, // pipelock only in a bottle without egress
-	"relay":   {"egress", "pipelock"},
 	"outside": {"pipelock", "git-gate"},
 }
 
@@ -70,8 +69,9 @@ func Lint(p *types.Project, t Terms) error {
 		lintGateway(s, say)
 	}
 	lintOrder(p, report)
-	if len(p.Volumes)+len(p.Configs) > 0 {
-		report("the project", "has volumes or configs")
+	lintHop(p, report)
+	if len(p.Configs) > 0 {
+		report("the project", "has configs")
 	}
 	return errors.Join(errs...)
 }
@@ -81,7 +81,7 @@ var pinned = regexp.MustCompile(`^([^@]+@)?sha256:[0-9a-f]{64}$`)
 
 func lintNetwork(name string, n types.NetworkConfig, say func(string, ...any)) {
 	if _, ok := members[name]; !ok {
-		say("is none of inside, relay and outside")
+		say("is neither inside nor outside")
 		return
 	}
 	if n.External || n.Driver != "bridge" {
@@ -172,6 +172,7 @@ func lintMounts(s types.ServiceConfig, workspace string, say func(string, ...any
 		top, _, _ := strings.Cut(src, "/")
 		root, ok := mountRoots[top]
 		switch {
+		case v.Type == types.VolumeTypeVolume && v.Source == HopVolume: // lintHop's
 		case s.Name == "agent" && workspace != "" && v.Type == types.VolumeTypeBind && v.Source == workspace && v.Target == WorkspaceDir:
 		case v.Type != types.VolumeTypeBind || path.IsAbs(v.Source) || !ok:
 			say("mounts %s %s; only ./config, ./clients, ./skills, ./ca, ./audit, ./queue and ./mirrors of the bundle are mounted", v.Type, v.Source)

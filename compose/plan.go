@@ -87,19 +87,17 @@ type Resources struct {
 var DefaultResources = Resources{CPUs: 2, Memory: 4 << 30, Pids: 512}
 
 // Nets are the subnets of the bottle's networks.
-type Nets struct{ Inside, Relay, Outside netip.Prefix }
+type Nets struct{ Inside, Outside netip.Prefix }
 
-// SplitNets cuts a /26 into the three /28 of a bottle.
+// SplitNets cuts a /27 into the two /28 of a bottle.
 func SplitNets(block netip.Prefix) (Nets, error) {
-	if !block.IsValid() || !block.Addr().Is4() || block.Bits() != 26 {
-		return Nets{}, fmt.Errorf("the subnet %s of a bottle is not an IPv4 /26", block)
+	if !block.IsValid() || !block.Addr().Is4() || block.Bits() != 27 {
+		return Nets{}, fmt.Errorf("the subnet %s of a bottle is not an IPv4 /27", block)
 	}
-	sub := func(i byte) netip.Prefix {
-		a := block.Masked().Addr().As4()
-		a[3] += i * 16
-		return netip.PrefixFrom(netip.AddrFrom4(a), 28)
-	}
-	return Nets{Inside: sub(0), Relay: sub(1), Outside: sub(2)}, nil
+	low := block.Masked().Addr()
+	high := low.As4()
+	high[3] += 16
+	return Nets{Inside: netip.PrefixFrom(low, 28), Outside: netip.PrefixFrom(netip.AddrFrom4(high), 28)}, nil
 }
 
 // ProxyAddress is the fixed address of the agent's proxy and resolver in the
@@ -183,7 +181,7 @@ func (p *Plan) check() error {
 	if p.Resources.CPUs <= 0 || p.Resources.Memory <= 0 || p.Resources.Pids <= 0 {
 		return fmt.Errorf("compose: the agent needs limits of CPUs, memory and processes")
 	}
-	for _, n := range []netip.Prefix{p.Nets.Inside, p.Nets.Relay, p.Nets.Outside} {
+	for _, n := range []netip.Prefix{p.Nets.Inside, p.Nets.Outside} {
 		if !n.IsValid() || !n.Addr().Is4() {
 			return fmt.Errorf("compose: the bottle has no subnets")
 		}

@@ -88,9 +88,9 @@ func (p *Plan) variables() types.Mapping {
 		"BOTTLE_GATEWAY_IMAGE": p.Images.Gateway, "BOTTLE_AGENT_ADDRESS": p.Nets.AgentAddress().String(),
 		"BOTTLE_UID": strconv.Itoa(p.UID), "BOTTLE_GID": strconv.Itoa(p.GID),
 		"BOTTLE_INSIDE_SUBNET": p.Nets.Inside.String(), "BOTTLE_INSIDE_ADDRESS": p.Nets.ProxyAddress().String(),
-		"BOTTLE_RELAY_SUBNET": p.Nets.Relay.String(), "BOTTLE_OUTSIDE_SUBNET": p.Nets.Outside.String(),
-		"BOTTLE_CPUS":   strconv.FormatFloat(p.Resources.CPUs, 'f', -1, 64),
-		"BOTTLE_MEMORY": strconv.FormatInt(p.Resources.Memory, 10), "BOTTLE_PIDS": strconv.FormatInt(p.Resources.Pids, 10),
+		"BOTTLE_OUTSIDE_SUBNET": p.Nets.Outside.String(),
+		"BOTTLE_CPUS":           strconv.FormatFloat(p.Resources.CPUs, 'f', -1, 64),
+		"BOTTLE_MEMORY":         strconv.FormatInt(p.Resources.Memory, 10), "BOTTLE_PIDS": strconv.FormatInt(p.Resources.Pids, 10),
 	}
 }
 

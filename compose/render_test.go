@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 func plan(t testing.TB, change func(*Plan)) Plan {
 	t.Helper()
-	nets, err := SplitNets(netip.MustParsePrefix("10.213.7.64/26"))
+	nets, err := SplitNets(netip.MustParsePrefix("10.213.7.64/27"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,12 +123,19 @@ func TestLintCatches(t *testing.T) {
 			s.Volumes = append(s.Volumes, types.ServiceVolumeConfig{Type: "bind", Source: src, Target: "/x", ReadOnly: ro})
 		}
 	}
+	volume := func(f func(*types.VolumeConfig)) func(*types.Project) {
+		return func(p *types.Project) { v := p.Volumes["hop"]; f(&v); p.Volumes["hop"] = v }
+	}
+	hop := func(ro bool) types.ServiceVolumeConfig {
+		return types.ServiceVolumeConfig{Type: "volume", Source: "hop", Target: "/x", ReadOnly: ro}
+	}
+	isHop := func(v types.ServiceVolumeConfig) bool { return v.Source == "hop" }
 	for name, c := range map[string]struct {
 		change func(*types.Project)
 		want   string
 	}{
 		"open network":     {network("inside", func(n *types.NetworkConfig) { n.Internal = false }), "network inside is not internal"},
-		"host address":     {network("relay", func(n *types.NetworkConfig) { n.DriverOpts = nil }), "network relay leaves the host an address"},
+		"host address":     {network("inside", func(n *types.NetworkConfig) { n.DriverOpts = nil }), "network inside leaves the host an address"},
 		"ipv6 network":     {network("outside", func(n *types.NetworkConfig) { n.EnableIPv6 = nil }), "has IPv6 on"},
 		"external":         {network("inside", func(n *types.NetworkConfig) { n.External = true }), "own"},
 		"agent outside":    {service("agent", func(s *types.ServiceConfig) { s.Networks["outside"] = nil }), "no business on the network outside"},
@@ -159,11 +167,17 @@ func TestLintCatches(t *testing.T) {
 		"pull":             {service("agent", func(s *types.ServiceConfig) { s.PullPolicy = "always" }), "pull"},
 		"other resolver":   {service("agent", func(s *types.ServiceConfig) { s.DNS = nil }), "resolvers"},
 		"unlabelled":       {service("agent", func(s *types.ServiceConfig) { s.Labels = nil }), "label bottle.identity"},
-		"unlabelled net":   {network("relay", func(n *types.NetworkConfig) { n.Labels = nil }), "cleanup"},
-		"a fourth network": {func(p *types.Project) { p.Networks["x"] = types.NetworkConfig{} }, "none of inside"},
+		"unlabelled net":   {network("outside", func(n *types.NetworkConfig) { n.Labels = nil }), "cleanup"},
+		"a third network":  {func(p *types.Project) { p.Networks["x"] = types.NetworkConfig{} }, "neither inside"},
 		"no log rotation":  {service("agent", func(s *types.ServiceConfig) { s.Logging = nil }), "rotate"},
 		"devices":          {service("agent", func(s *types.ServiceConfig) { s.Devices = []types.DeviceMapping{{Source: "/dev/kvm"}} }), "devices"},
-		"volume":           {func(p *types.Project) { p.Volumes = types.Volumes{"v": {}} }, "volumes"},
+		"volume":           {func(p *types.Project) { p.Volumes["v"] = types.VolumeConfig{} }, "volume v is none"},
+		"hop on the disk":  {func(p *types.Project) { p.Volumes["hop"] = types.VolumeConfig{Driver: "local"} }, "not in memory"},
+		"hop unlabelled":   {volume(func(v *types.VolumeConfig) { v.Labels = nil }), "volume hop has no label"},
+		"hop of others":    {volume(func(v *types.VolumeConfig) { v.External = true }), "not in memory"},
+		"agent at the hop": {service("agent", func(s *types.ServiceConfig) { s.Volumes = append(s.Volumes, hop(true)) }), "agent sees the socket"},
+		"gate at the hop":  {service("egress", func(s *types.ServiceConfig) { s.Volumes = append(s.Volumes, hop(false)) }), "egress sees the socket"},
+		"no hop":           {service("egress", func(s *types.ServiceConfig) { s.Volumes = slices.DeleteFunc(s.Volumes, isHop) }), "no way to pipelock"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := plan(t, nil)
@@ -197,12 +211,11 @@ func TestFragmentsStandAlone(t *testing.T) {
 }
 
 func TestSplitNets(t *testing.T) {
-	n, err := SplitNets(netip.MustParsePrefix("10.213.255.192/26"))
+	n, err := SplitNets(netip.MustParsePrefix("10.213.255.192/27"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.Inside.String() != "10.213.255.192/28" || n.Relay.String() != "10.213.255.208/28" ||
-		n.Outside.String() != "10.213.255.224/28" || n.ProxyAddress().String() != "10.213.255.194" {
+	if n.Inside.String() != "10.213.255.192/28" || n.Outside.String() != "10.213.255.208/28" || n.ProxyAddress().String() != "10.213.255.194" {
 		t.Errorf("got %+v, proxy %s", n, n.ProxyAddress())
 	}
 	for _, bad := range []string{"10.0.0.0/24", "fd00::/26"} {

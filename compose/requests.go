@@ -21,6 +21,7 @@ import (
 // Compose's, so that `docker compose ps`, `logs` and `down` know the project.
 type Creation struct {
 	Networks   []NetworkRequest
+	Volumes    []VolumeRequest
 	Containers []ContainerRequest
 }
 
@@ -93,12 +94,6 @@ type HostConfig struct {
 	}
 }
 
-// MountRequest is a bind mount; the engine refuses one whose source is not there.
-type MountRequest struct {
-	Type, Source, Target string
-	ReadOnly             bool
-}
-
 // Endpoint is a container's place in a network.
 type Endpoint struct {
 	IPAMConfig *struct{ IPv4Address string } `json:",omitempty"`
@@ -124,6 +119,13 @@ func Requests(rendered []byte, project, dir string, files map[string]string) (*C
 			return nil, err
 		}
 		c.Networks = append(c.Networks, n)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Volumes)) {
+		v, err := t.volume(name, p.Volumes[name])
+		if err != nil {
+			return nil, err
+		}
+		c.Volumes = append(c.Volumes, v)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
 		r, err := t.container(p.Services[name])
@@ -274,38 +276,6 @@ func (t *translation) hostConfig(s types.ServiceConfig) (h HostConfig, err error
 func nano(cpus float32) int64 {
 	n, _ := strconv.ParseFloat(strconv.FormatFloat(float64(cpus), 'f', -1, 32), 64)
 	return int64(n*1e9 + 0.5)
-}
-
-func (t *translation) mounts(s types.ServiceConfig) (mounts []MountRequest, err error) {
-	for _, v := range s.Volumes {
-		if v.Type != types.VolumeTypeBind || v.Bind == nil || bool(v.Bind.CreateHostPath) {
-			return nil, fmt.Errorf("compose: the service %s mounts %s, which is no bind mount of what must be there", s.Name, v.Source)
-		}
-		source := v.Source
-		if !filepath.IsAbs(source) {
-			source = filepath.Join(t.dir, source)
-		}
-		mounts = append(mounts, MountRequest{Type: v.Type, Source: source, Target: v.Target, ReadOnly: v.ReadOnly})
-		if !reflect.DeepEqual(v, types.ServiceVolumeConfig{Type: v.Type, Source: v.Source, Target: v.Target, ReadOnly: v.ReadOnly, Bind: v.Bind}) ||
-			!reflect.DeepEqual(*v.Bind, types.ServiceVolumeBind{CreateHostPath: v.Bind.CreateHostPath}) {
-			return nil, fmt.Errorf("compose: the service %s mounts %s in a way that cannot be passed on to the engine", s.Name, v.Source)
-		}
-	}
-	for _, x := range s.Secrets {
-		file := t.p.Secrets[x.Source].File
-		if !filepath.IsAbs(file) {
-			return nil, fmt.Errorf("compose: the secret %s of the service %s has no file at an absolute path", x.Source, s.Name)
-		}
-		target := x.Target
-		if target == "" {
-			target = x.Source
-		}
-		if !filepath.IsAbs(target) {
-			target = "/run/secrets/" + target
-		}
-		mounts = append(mounts, MountRequest{Type: types.VolumeTypeBind, Source: file, Target: target, ReadOnly: true})
-	}
-	return mounts, nil
 }
 
 // join says which networks a container is on: the engine takes the first at its

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -70,12 +71,22 @@ func validateUpstream(doc *wire.Doc, u wire.Upstream) error {
 	if len(u.AllowPrivate)+len(u.Hosts) > 0 {
 		return doc.Errorf("upstream.proxy", "upstream.allow_private and upstream.hosts are pipelockd's to say, which judges addresses behind upstream.proxy; move them there")
 	}
-	p, err := url.Parse(u.Proxy)
-	if err != nil || p.Scheme != "http" || p.Host == "" || strings.Trim(p.Path, "/") != "" || p.User != nil {
-		return doc.Errorf("upstream.proxy", "upstream.proxy must be pipelockd's URL, such as http://pipelock:8888")
+	if err := validateProxy(u.Proxy); err != nil {
+		return doc.Errorf("upstream.proxy", "upstream.proxy: %v", err)
 	}
 	if u.CA == "" {
 		return doc.Errorf("upstream.proxy", "upstream.ca is missing: with a proxy behind it, egressd trusts that proxy's roots only")
+	}
+	return nil
+}
+
+func validateProxy(proxy string) error {
+	if _, ok, err := wire.SocketPath(proxy); ok {
+		return err
+	}
+	p, err := url.Parse(proxy)
+	if err != nil || p.Scheme != "http" || p.Host == "" || strings.Trim(p.Path, "/") != "" || p.User != nil {
+		return errors.New("it must be pipelockd's URL, such as http://pipelock:8888, or the path of its socket, such as unix:///run/bottle/hop/pipelockd.sock")
 	}
 	return nil
 }

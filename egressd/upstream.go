@@ -47,14 +47,29 @@ func newTransport(u wire.Upstream) (*http.Transport, error) {
 		MaxResponseHeaderBytes: 256 << 10,
 		OnProxyConnectResponse: connectRefused,
 	}
-	if u.Proxy != "" {
-		proxy, err := url.Parse(u.Proxy)
-		if err != nil {
-			return nil, fmt.Errorf("upstream.proxy: %w", err)
-		}
-		t.Proxy = http.ProxyURL(proxy)
+	return t, throughProxy(t, u.Proxy)
+}
+
+// throughProxy has a transport ask pipelockd, at a socket or a port, if there is one.
+func throughProxy(t *http.Transport, proxy string) error {
+	if proxy == "" {
+		return nil
 	}
-	return t, nil
+	socket, ok, err := wire.SocketPath(proxy)
+	if err != nil {
+		return fmt.Errorf("upstream.proxy: %w", err)
+	}
+	if ok {
+		dial := t.DialContext
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, "unix", socket) }
+		proxy = "http://pipelock:8888" // never looked up: every connection is one to the socket
+	}
+	u, err := url.Parse(proxy)
+	if err != nil {
+		return fmt.Errorf("upstream.proxy: %w", err)
+	}
+	t.Proxy = http.ProxyURL(u)
+	return nil
 }
 
 // upstreamRoots are pipelockd's root alone, or without pipelockd the public

@@ -57,6 +57,9 @@ func validate(doc *wire.Doc, c *wire.Pipelockd) error {
 			return doc.Errorf(f.field, "%s is missing", f.field)
 		}
 	}
+	if _, _, err := wire.SocketPath(c.Listen.Proxy); err != nil {
+		return doc.Errorf("listen.proxy", "listen.proxy: %v", err)
+	}
 	for i, a := range c.Scan.Actions {
 		if _, err := newAction(a); err != nil {
 			at := fmt.Sprintf("scan.actions[%d]", i)

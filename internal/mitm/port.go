@@ -22,16 +22,17 @@ const (
 	maxConnections = 1024
 )
 
-// Port is a proxy's listening port, with the tunnels that are opened there.
+// Port is where a proxy listens, with the tunnels that are opened there.
 type Port struct {
 	listener net.Listener
 	server   *http.Server
 	tunnels  *Server
 }
 
-// Listen opens a port. The handler takes CONNECT and plain requests.
+// Listen opens a port, or the socket of a unix:// address, which is its owner's
+// alone. The handler takes CONNECT and plain requests.
 func Listen(address string, handler http.Handler, tunnels *Server, errorLog *log.Logger) (*Port, error) {
-	l, err := net.Listen("tcp", address)
+	l, err := listen(address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen for requests: %w", err)
 	}

@@ -25,7 +25,7 @@ type EgressdListen struct {
 
 // Upstream is egressd's way out.
 type Upstream struct {
-	// Proxy is pipelockd's URL.
+	// Proxy is pipelockd: http://host:port, or unix:// and the path of its socket.
 	Proxy string `yaml:"proxy,omitempty"`
 	// CA is the file with the roots that egressd trusts on its outbound leg.
 	CA string `yaml:"ca,omitempty"`
@@ -67,7 +67,7 @@ type Pipelockd struct {
 
 // PipelockdListen holds pipelockd's addresses.
 type PipelockdListen struct {
-	Proxy string `yaml:"proxy"` // ":8888"
+	Proxy string `yaml:"proxy"` // ":8888", or unix:// and the path of a socket
 	Admin string `yaml:"admin"`
 }
 

@@ -87,10 +87,10 @@ func Start(t testing.TB, u Upstream, route wire.Route) *Chain {
 	testkit.WriteFile(t, filepath.Join(dir, "CHAIN_TOKEN"), []byte(Token))
 	_, port, _ := net.SplitHostPort(u.Address)
 	c := &Chain{Authority: Host + ":" + port, Roots: egressCA.Pool()}
-	ports := freePorts(t, 4)
+	ports, hop := freePorts(t, 3), wire.Socket(filepath.Join(dir, "hop.sock")) // as in a bottle
 	c.Pipelockd = begin(t, bin, dir, "pipelockd", wire.Pipelockd{
 		Version: wire.Version, Bottle: "chain-00000",
-		Listen: wire.PipelockdListen{Proxy: ports[0], Admin: ports[1]},
+		Listen: wire.PipelockdListen{Proxy: hop, Admin: ports[0]},
 		CA:     wire.KeyPair{Certificate: pipelockCert, Key: pipelockKey}, RelayKey: relay,
 		UpstreamCA: []string{u.roots}, Audit: wire.Audit{File: filepath.Join(dir, "pipelockd.jsonl")},
 		Allow:        []wire.AllowHost{{Host: c.Authority, WebSocket: route.WebSocket}},
@@ -100,13 +100,13 @@ func Start(t testing.TB, u Upstream, route wire.Route) *Chain {
 	route.Auth = &wire.Auth{Scheme: wire.SchemeBearer, TokenRef: "CHAIN_TOKEN"}
 	c.Egressd = begin(t, bin, dir, "egressd", wire.Egressd{
 		Version: wire.Version, Bottle: "chain-00000",
-		Listen:   wire.EgressdListen{Proxy: ports[2], Admin: ports[3]},
+		Listen:   wire.EgressdListen{Proxy: ports[1], Admin: ports[2]},
 		CA:       wire.KeyPair{Certificate: egressCert, Key: egressKey},
-		Upstream: wire.Upstream{Proxy: "http://" + ports[0], CA: pipelockCert, RelayKey: relay},
+		Upstream: wire.Upstream{Proxy: hop, CA: pipelockCert, RelayKey: relay},
 		Audit:    wire.Audit{File: filepath.Join(dir, "egressd.jsonl")}, SecretsDir: dir,
 		Routes: []wire.Route{route},
 	})
-	c.Proxy = &url.URL{Scheme: "http", Host: ports[2]}
+	c.Proxy = &url.URL{Scheme: "http", Host: ports[1]}
 	return c
 }
 

@@ -97,7 +97,7 @@ func tokenDirs(id string) []string {
 func ofHome(t *testing.T, home string) []string {
 	t.Helper()
 	var left []string
-	for _, list := range [][]string{{"ps", "-aq"}, {"network", "ls", "-q"}} {
+	for _, list := range [][]string{{"ps", "-aq"}, {"network", "ls", "-q"}, {"volume", "ls", "-q"}} {
 		left = append(left, strings.Fields(mustDocker(t, append(list, "--filter", "label=bottle.owner="+home)...))...)
 	}
 	states, _ := filepath.Glob(filepath.Join(home, "state", "*"))

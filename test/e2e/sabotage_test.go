@@ -51,7 +51,7 @@ var sabotages = []sabotage{
 	{name: "a sidecar with a capability", override: "egress: {cap_add: [NET_ADMIN]}", caught: []string{"sidecar-powers", "engine-word"}},
 	{name: "a second authority", by: addAuthority, caught: []string{"trust"}},
 	{name: "a program with set-user-ID", by: addSetuid, caught: []string{"setuid"}},
-	{name: "the agent on the network between the proxies", by: join("relay"), caught: []string{"addresses", "engine-word"}},
+	{name: "the socket between the proxies mounted", override: "agent: {volumes: ['hop:/run/bottle/hop']}", caught: []string{"mounts", "engine-word"}},
 	{name: "the agent on the network with a route", by: join("outside"), caught: []string{"addresses", "routes", "host-tcp", "tcp-out", "engine-word"}},
 	{name: "an admin port for everybody", by: openPort, caught: []string{"sidecar-ports"}},
 	{name: "a route that nobody meant", by: openRoute, caught: []string{"unlisted-host"}},
@@ -164,14 +164,12 @@ func (b *bundle) compose(args ...string) error {
 	return nil
 }
 
-// shield sets what the launcher sets on the bridges of its bottles.
+// shield sets what the launcher sets on the bridge of a bottle.
 func (b *bundle) shield(t *testing.T, value string) {
 	t.Helper()
-	for _, network := range []string{"inside", "relay"} {
-		id := strings.TrimSpace(mustDocker(t, "network", "inspect", "-f", "{{.Id}}", "bottle-"+b.id+"_"+network))
-		if err := os.WriteFile("/proc/sys/net/ipv4/conf/br-"+id[:12]+"/rp_filter", []byte(value), 0); err != nil {
-			t.Skip("the bridges' settings cannot be changed here:", err)
-		}
+	id := strings.TrimSpace(mustDocker(t, "network", "inspect", "-f", "{{.Id}}", "bottle-"+b.id+"_inside"))
+	if err := os.WriteFile("/proc/sys/net/ipv4/conf/br-"+id[:12]+"/rp_filter", []byte(value), 0); err != nil {
+		t.Skip("the bridge's settings cannot be changed here:", err)
 	}
 }
 

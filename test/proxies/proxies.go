@@ -56,7 +56,7 @@ func Start(c Config) (_ *Proxies, err error) {
 			err = errors.Join(err, p.Stop())
 		}
 	}()
-	addresses, err := freeAddresses(4)
+	addresses, err := freeAddresses(3)
 	if err != nil {
 		return p, err
 	}
@@ -84,7 +84,7 @@ func Start(c Config) (_ *Proxies, err error) {
 		p.config.Upstream.Hosts[name] = "127.0.0.1"
 	}
 	if !c.Alone {
-		if p.Pipelockd, err = startPipelockd(c, addresses[2:], &p.config.Upstream); err != nil {
+		if p.Pipelockd, err = startPipelockd(c, addresses[2], &p.config.Upstream); err != nil {
 			return p, err
 		}
 	}
@@ -93,20 +93,20 @@ func Start(c Config) (_ *Proxies, err error) {
 }
 
 // startPipelockd starts it and tells egressd how to reach it.
-func startPipelockd(c Config, addresses []string, way *wire.Upstream) (*Daemon, error) {
+func startPipelockd(c Config, admin string, way *wire.Upstream) (*Daemon, error) {
 	keys, err := authority(c.Dir, "pipelock")
 	if err != nil {
 		return nil, err
 	}
 	hosts := way.Hosts
-	*way = wire.Upstream{Proxy: "http://" + addresses[0], CA: keys.Certificate, RelayKey: filepath.Join(c.Dir, "relay.key")}
+	*way = wire.Upstream{Proxy: wire.Socket(filepath.Join(c.Dir, "hop.sock")), CA: keys.Certificate, RelayKey: filepath.Join(c.Dir, "relay.key")}
 	relay := hex.EncodeToString(bytes.Repeat([]byte{7}, 32)) + "\n"
 	if err := os.WriteFile(way.RelayKey, []byte(relay), 0o600); err != nil {
 		return nil, err
 	}
 	config := wire.Pipelockd{
 		Version: wire.Version, Bottle: "trial-00000",
-		Listen: wire.PipelockdListen{Proxy: addresses[0], Admin: addresses[1]},
+		Listen: wire.PipelockdListen{Proxy: way.Proxy, Admin: admin},
 		CA:     keys, RelayKey: way.RelayKey, UpstreamCA: []string{c.UpstreamCA},
 		Audit:        wire.Audit{File: filepath.Join(c.Dir, "pipelockd.jsonl")},
 		AllowPrivate: loopback, Hosts: hosts,

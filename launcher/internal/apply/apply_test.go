@@ -99,7 +99,7 @@ func standing(t *testing.T) (*Desk, *processes) {
 	}
 	dir := t.TempDir()
 	s := &bundle.Spec{Identity: "demo-abcde", Agent: &manifest.Agent{Name: "demo", Bottle: "dev"}, Bottle: b,
-		Block: netip.MustParsePrefix("10.213.1.0/26"), Keys: keys, Trust: &pki.Trust{}}
+		Block: netip.MustParsePrefix("10.213.1.0/27"), Keys: keys, Trust: &pki.Trust{}}
 	s.UID, s.GID = os.Getuid(), os.Getgid()
 	if s.UID == 0 { // sidecars never run as root in a bottle; here they do, as the test does
 		s.UID, s.GID = 65532, 65532
@@ -113,6 +113,9 @@ func standing(t *testing.T) (*Desk, *processes) {
 		t.Fatal(err)
 	}
 	if err := s.Write(dir, append(files, roots...)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "hop"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	p := &processes{dir: dir, cmd: map[string]*exec.Cmd{}}
@@ -133,7 +136,7 @@ func (p *processes) start(t *testing.T, service string) {
 	}
 	pairs := []string{
 		"/run/bottle/ca/", filepath.Join(p.dir, "ca", service) + "/", "/var/log/bottle/", filepath.Join(p.dir, "audit", service) + "/",
-		"/run/bottle/proposals", filepath.Join(p.dir, "queue/proposals"), "/run/bottle/decisions", filepath.Join(p.dir, "queue/decisions"),
+		"/run/bottle/hop/", filepath.Join(p.dir, "hop") + "/", "/run/bottle/proposals", filepath.Join(p.dir, "queue/proposals"), "/run/bottle/decisions", filepath.Join(p.dir, "queue/decisions"),
 	}
 	for _, port := range []string{`:9099`, `:8888`, `:9100`, `127.0.0.1:9901`, `127.0.0.1:9902`, `127.0.0.1:9904`, `:53`} {
 		pairs = append(pairs, "proxy: "+port+"\n", "proxy: "+address(t)+"\n", "admin: "+port+"\n", "admin: "+address(t)+"\n",

@@ -40,7 +40,7 @@ type Spec struct {
 	Env map[string]string
 	// Owner is the home whose cleanup may remove the bottle, "" for none.
 	Owner string
-	// Block is the bottle's /26.
+	// Block is the bottle's /27.
 	Block   netip.Prefix
 	Runtime string
 	// UID and GID are what the sidecars run as.
@@ -324,11 +324,11 @@ func (s *Spec) proxies(nets compose.Nets, policy change.Policy) ([]File, error) 
 		f, err := config("config/pipelockd.yaml", lock)
 		return []File{f}, err
 	}
-	lock.RelayKey = caDir + "relay.key"
+	lock.RelayKey, lock.Listen.Proxy = caDir+"relay.key", wire.Socket(compose.HopSocket)
 	egress := wire.Egressd{
 		Version: wire.Version, Bottle: string(s.Identity), CA: pair,
 		Listen:     wire.EgressdListen{Proxy: ":9099", Admin: "127.0.0.1:9901"},
-		Upstream:   wire.Upstream{Proxy: "http://pipelock:8888", CA: caDir + "upstream.pem", RelayKey: caDir + "relay.key"},
+		Upstream:   wire.Upstream{Proxy: lock.Listen.Proxy, CA: caDir + "upstream.pem", RelayKey: caDir + "relay.key"},
 		SecretsDir: secretsDir,
 		DNS:        &wire.DNS{Listen: ":53", Names: s.names(nets, "egress")},
 		Audit:      wire.Audit{File: auditDir + "egressd.jsonl"},

@@ -29,7 +29,7 @@ func spec(t *testing.T, front string) *Spec {
 	}
 	return &Spec{
 		Identity: "demo-abcde", Agent: &manifest.Agent{Name: "demo", Bottle: "dev", Prompt: "Hi.\n"}, Bottle: b,
-		Env: map[string]string{}, Block: netip.MustParsePrefix("10.213.1.0/26"), Keys: k, Trust: &pki.Trust{},
+		Env: map[string]string{}, Block: netip.MustParsePrefix("10.213.1.0/27"), Keys: k, Trust: &pki.Trust{},
 		UID: 65532, GID: 65532,
 	}
 }

@@ -61,7 +61,7 @@ func (r *run) doctor(ctx context.Context, asJSON bool) error {
 	if err == nil {
 		_, err = subnet.Pick("doctor-00000", pool, subnet.HostRoutes())
 	}
-	line("addresses", "a /26 for each bottle, out of "+pool.String(), err)
+	line("addresses", "a /27 for each bottle, out of "+pool.String(), err)
 	ports, err := r.examinePorts()
 	line("ports", ports, err)
 	disk, err := roomFor(home.Dir)

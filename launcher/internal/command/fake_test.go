@@ -105,8 +105,10 @@ func (f fakeEngine) answer(r *http.Request, body []byte) (status int, answer any
 		if f.mode == "hostaddress" {
 			inhibit = ""
 		}
-		return 200, []any{f.network("inside", true, inhibit), f.network("relay", true, "true"), f.network("outside", false, "")}
-	case "POST networks":
+		return 200, []any{f.network("inside", true, inhibit), f.network("outside", false, "")}
+	case "GET volumes":
+		return 200, object{}
+	case "POST volumes", "POST networks":
 		return 201, object{"Id": "x"}
 	case "DELETE networks":
 		f.write("state", "down")
@@ -126,9 +128,9 @@ func (f fakeEngine) look(parts []string) (int, any) {
 	if parts[1] != "json" {
 		switch parts[1] {
 		case "egressd":
-			return 200, f.container("egressd", "5:5", true, "inside", "relay")
+			return 200, f.container("egressd", "5:5", true, "inside")
 		case "pipelockd":
-			return 200, f.container("pipelockd", "5:5", true, "outside", "relay")
+			return 200, f.container("pipelockd", "5:5", true, "outside")
 		}
 		return 200, f.container("agent", "agent", false, "inside")
 	}

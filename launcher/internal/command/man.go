@@ -109,7 +109,7 @@ number after a signal.
 Where manifests and states live; ~/.bottle if unset.
 .TP
 \fBBOTTLE_SUBNET_POOL\fR
-The network of which each bottle gets a /26.
+The network of which each bottle gets a /27.
 .TP
 \fBBOTTLE_VM_DRIVER\fR
 What runs virtual machines: qemu, smolvm or unixgram.

@@ -221,10 +221,11 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// creation is two networks, and a container that is on both.
+// creation is two networks, a volume, and a container that is on both networks.
 func creation() *compose.Creation {
-	c := &compose.Creation{Networks: []compose.NetworkRequest{{Name: "p_inside"}, {Name: "p_relay"}}}
-	c.Containers = []compose.ContainerRequest{{Name: "p-egress-1", Service: "egress", Joins: map[string]compose.Endpoint{"p_relay": {}}}}
+	c := &compose.Creation{Networks: []compose.NetworkRequest{{Name: "p_inside"}, {Name: "p_outside"}}}
+	c.Volumes = []compose.VolumeRequest{{Name: "p_hop", Driver: "local"}}
+	c.Containers = []compose.ContainerRequest{{Name: "p-git-gate-1", Service: "git-gate", Joins: map[string]compose.Endpoint{"p_outside": {}}}}
 	return c
 }
 
@@ -250,12 +251,14 @@ func TestCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	slices.Sort(done)
-	if want := []string{"container p-egress-1", "network p_inside", "network p_relay"}; !slices.Equal(done, want) {
+	if want := []string{"container p-git-gate-1", "network p_inside", "network p_outside", "volume p_hop"}; !slices.Equal(done, want) {
 		t.Errorf("told of %q", done)
 	}
 	v := "POST /v" + newestAPI
-	want := []string{v + "/networks/create", v + "/networks/create", v + "/containers/create", v + "/networks/p_relay/connect"}
-	if got := s.requests(); !slices.Equal(got[2:], want) {
+	want := []string{v + "/networks/create", v + "/networks/create", v + "/volumes/create", v + "/containers/create", v + "/networks/p_outside/connect"}
+	got := s.requests()[2:]
+	slices.Sort(got[:3]) // at once
+	if !slices.Equal(got, want) {
 		t.Errorf("asked for %q", got)
 	}
 }
@@ -305,13 +308,13 @@ func TestCancelDuringCreate(t *testing.T) {
 func TestCreateRefused(t *testing.T) {
 	s := current()
 	s.answer = func(_, path string, body []byte) (int, any) {
-		if strings.Contains(string(body), "p_relay") {
+		if strings.Contains(string(body), "p_outside") {
 			return 403, map[string]string{"message": "invalid pool request: Pool overlaps with other one on this address space"}
 		}
 		return 201, map[string]any{"Id": "n"}
 	}
 	err := s.serve(t).Create(t.Context(), creation(), func(string) {})
-	if err == nil || !strings.Contains(err.Error(), "p_relay") || !strings.Contains(err.Error(), "overlaps") {
+	if err == nil || !strings.Contains(err.Error(), "p_outside") || !strings.Contains(err.Error(), "overlaps") {
 		t.Errorf("got %v", err)
 	}
 }

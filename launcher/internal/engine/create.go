@@ -12,12 +12,12 @@ import (
 	"github.com/bottlesuite/bottle/compose"
 )
 
-// makeTime bounds the making of a network or container, which a cancelled launch
+// makeTime bounds the making of a network, volume or container, which a cancelled launch
 // waits for: what the engine makes later than its rollback looks would stay.
 const makeTime = 30 * time.Second
 
-// Create makes the networks and then the containers of a bottle, each kind at
-// once. None is started. Done hears of each.
+// Create makes the networks and volumes and then the containers of a bottle, each
+// at once. None is started. Done hears of each.
 func (e *Engine) Create(ctx context.Context, c *compose.Creation, done func(what string)) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for _, n := range c.Networks {
@@ -26,6 +26,15 @@ func (e *Engine) Create(ctx context.Context, c *compose.Creation, done func(what
 				return fmt.Errorf("the engine does not make the network %s: %w", n.Name, err)
 			}
 			done("network " + n.Name)
+			return nil
+		})
+	}
+	for _, v := range c.Volumes {
+		g.Go(func() error {
+			if err := e.make(gctx, "/volumes/create", nil, v, nil); err != nil {
+				return fmt.Errorf("the engine does not make the volume %s: %w", v.Name, err)
+			}
+			done("volume " + v.Name)
 			return nil
 		})
 	}

@@ -47,10 +47,10 @@ type Container struct {
 // Attachment is a container's place in a network.
 type Attachment struct{ NetworkID, IPAddress string }
 
-// Mount is what a container sees of its host.
+// Mount is what a container sees of its host. Name is that of a volume.
 type Mount struct {
-	Type, Source, Destination string
-	RW                        bool
+	Type, Name, Source, Destination string
+	RW                              bool
 }
 
 // Binding is a published port.
@@ -87,6 +87,12 @@ type Network struct {
 	IPAM       struct {
 		Config []struct{ Subnet, Gateway string }
 	}
+}
+
+// Volume is the part of `docker volume inspect` that the launcher judges.
+type Volume struct {
+	Name, Driver    string
+	Options, Labels map[string]string
 }
 
 // Labels by which everything of a bottle is found.
@@ -141,6 +147,15 @@ func (e *Engine) Networks(ctx context.Context, label string) ([]Network, error) 
 		return nil, fmt.Errorf("cannot list the networks: %w", err)
 	}
 	return ns, nil
+}
+
+// Volumes inspects the volumes with a label.
+func (e *Engine) Volumes(ctx context.Context, label string) ([]Volume, error) {
+	var list struct{ Volumes []Volume }
+	if err := e.call(ctx, "GET", "/volumes", labelled(label), nil, &list); err != nil {
+		return nil, fmt.Errorf("cannot list the volumes: %w", err)
+	}
+	return list.Volumes, nil
 }
 
 // Subnets lists the IPv4 networks that the engine has given away.

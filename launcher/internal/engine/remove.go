@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Remove stops and deletes the containers and then the networks with a label,
-// and comes back only when the engine lists none any more.
+// Remove stops and deletes the containers and then the networks and volumes with a
+// label, and comes back only when the engine lists none any more.
 func (e *Engine) Remove(ctx context.Context, label string) error {
 	ids, err := e.ids(ctx, label)
 	if err != nil {
@@ -22,7 +22,18 @@ func (e *Engine) Remove(ctx context.Context, label string) error {
 	if err := e.removeAll(ctx, "container", label, e.ids, "/containers/", url.Values{"force": {"1"}, "v": {"1"}}); err != nil {
 		return err
 	}
-	return e.removeAll(ctx, "network", label, e.networkIDs, "/networks/", nil)
+	if err := e.removeAll(ctx, "network", label, e.networkIDs, "/networks/", nil); err != nil {
+		return err
+	}
+	return e.removeAll(ctx, "volume", label, e.volumeNames, "/volumes/", nil)
+}
+
+func (e *Engine) volumeNames(ctx context.Context, label string) (names []string, err error) {
+	vs, err := e.Volumes(ctx, label)
+	for _, v := range vs {
+		names = append(names, v.Name)
+	}
+	return names, err
 }
 
 func (e *Engine) networkIDs(ctx context.Context, label string) (ids []string, err error) {

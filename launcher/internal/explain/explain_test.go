@@ -136,7 +136,7 @@ func rendered(t *testing.T, text, path string) []byte {
 		t.Fatal(err)
 	}
 	s := bundle.Spec{Identity: "demo-abcde", Agent: &manifest.Agent{Name: "demo", Bottle: "dev"}, Bottle: b, Env: map[string]string{},
-		Block: netip.MustParsePrefix("10.213.1.0/26"), Keys: k, Trust: &pki.Trust{}, UID: 65532, GID: 65532}
+		Block: netip.MustParsePrefix("10.213.1.0/27"), Keys: k, Trust: &pki.Trust{}, UID: 65532, GID: 65532}
 	files, err := s.Files()
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ type Leftover struct {
 	Identity   bottle.Identity
 	Containers int
 	Networks   int
+	Volumes    int
 	Tokens     bool
 	State      string // "" when there is no state directory
 	Kept       bool   // the agent's home directory is there for a resume
@@ -32,6 +33,7 @@ func (l Leftover) String() string {
 	}
 	add(l.Containers, "containers")
 	add(l.Networks, "networks")
+	add(l.Volumes, "volumes")
 	if l.Tokens {
 		parts = append(parts, "token files")
 	}
@@ -99,7 +101,7 @@ func (h *Host) Leftovers(ctx context.Context) (left []Leftover, held []bottle.Id
 	return left, held, nil
 }
 
-// labelled counts the engine's containers and networks of this home.
+// labelled counts the engine's containers, networks and volumes of this home.
 func (h *Host) labelled(ctx context.Context, at func(bottle.Identity) *Leftover) error {
 	owner := engine.LabelOwner + "=" + h.Home.Dir
 	cs, err := h.Engine.Containers(ctx, owner)
@@ -118,6 +120,15 @@ func (h *Host) labelled(ctx context.Context, at func(bottle.Identity) *Leftover)
 	for _, n := range ns {
 		if id, err := bottle.ParseIdentity(n.Labels[engine.LabelIdentity]); err == nil {
 			at(id).Networks++
+		}
+	}
+	vs, err := h.Engine.Volumes(ctx, owner)
+	if err != nil {
+		return err
+	}
+	for _, v := range vs {
+		if id, err := bottle.ParseIdentity(v.Labels[engine.LabelIdentity]); err == nil {
+			at(id).Volumes++
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -38,11 +39,16 @@ func (h *Host) inspect(ctx context.Context, identity string, p parts, roots ...s
 }
 
 func (h *Host) isolated(ctx context.Context, identity string, ns []engine.Network, p parts, roots ...string) error {
-	cs, err := h.Engine.Containers(ctx, engine.LabelIdentity+"="+identity)
+	label := engine.LabelIdentity + "=" + identity
+	cs, err := h.Engine.Containers(ctx, label)
 	if err != nil {
 		return err
 	}
-	return expect(p, roots...).check(cs, ns)
+	vs, err := h.Engine.Volumes(ctx, label)
+	if err != nil {
+		return err
+	}
+	return expect(p, roots...).check(cs, ns, vs)
 }
 
 // expected is what must stand once a bottle is up.
@@ -55,7 +61,7 @@ type expected struct {
 
 func expect(p parts, roots ...string) expected {
 	e := expected{roots: roots, networks: map[string][]string{
-		p.guest(): {"inside"}, "egressd": {"inside", "relay"}, "pipelockd": {"outside", "relay"},
+		p.guest(): {"inside"}, "egressd": {"inside"}, "pipelockd": {"outside"},
 	}}
 	if !p.routes {
 		e.networks = map[string][]string{p.guest(): {"inside"}, "pipelockd": {"inside", "outside"}}
@@ -71,7 +77,7 @@ func expect(p parts, roots ...string) expected {
 
 // check holds what the engine made against what was asked for. An engine may
 // ignore an option without a word, so nothing is believed that was not seen.
-func (e expected) check(cs []engine.Container, ns []engine.Network) error {
+func (e expected) check(cs []engine.Container, ns []engine.Network, vs []engine.Volume) error {
 	var errs []error
 	names := map[string]string{} // network id to component
 	seen := map[string]bool{}
@@ -90,6 +96,7 @@ func (e expected) check(cs []engine.Container, ns []engine.Network) error {
 			}
 		}
 	}
+	errs = append(errs, checkVolumes(vs))
 	for _, c := range cs {
 		errs = append(errs, e.checkContainer(c, names))
 	}
@@ -103,7 +110,7 @@ func checkNetwork(component string, n engine.Network) error {
 	if component == "outside" {
 		return nil
 	}
-	if component != "inside" && component != "relay" {
+	if component != "inside" {
 		return fmt.Errorf("the network %s is none of the bottle's", n.Name)
 	}
 	if !n.Internal || n.Driver != "bridge" {
@@ -179,14 +186,8 @@ func (e expected) checkContainer(c engine.Container, networks map[string]string)
 		}
 	}
 	for _, m := range c.Mounts {
-		if queue := strings.Contains(m.Source, "/queue/"); queue && (component != "superviserd" || strings.HasSuffix(m.Source, "/decisions") && m.RW) {
-			return fmt.Errorf("%s sees %s of the queue as it must not", component, m.Source)
-		}
-		if filepath.Base(m.Source) == "mirrors" && component != "gitgated" {
-			return fmt.Errorf("%s sees the mirrors of the git gate", component)
-		}
-		if m.Type == "bind" && !e.within(m.Source) {
-			return fmt.Errorf("%s sees %s of the host", component, m.Source)
+		if err := e.checkMount(component, m); err != nil {
+			return err
 		}
 	}
 	var on []string
@@ -196,6 +197,42 @@ func (e expected) checkContainer(c engine.Container, networks map[string]string)
 	slices.Sort(on)
 	if !slices.Equal(on, want) {
 		return fmt.Errorf("%s is on the networks %q instead of %q", component, on, want)
+	}
+	return nil
+}
+
+func (e expected) checkMount(component string, m engine.Mount) error {
+	switch {
+	case strings.Contains(m.Source, "/queue/") && (component != "superviserd" || strings.HasSuffix(m.Source, "/decisions") && m.RW):
+		return fmt.Errorf("%s sees %s of the queue as it must not", component, m.Source)
+	case filepath.Base(m.Source) == "mirrors" && component != "gitgated":
+		return fmt.Errorf("%s sees the mirrors of the git gate", component)
+	case m.Type == "bind" && !e.within(m.Source):
+		return fmt.Errorf("%s sees %s of the host", component, m.Source)
+	case m.Type == "volume" && strings.HasSuffix(m.Name, "_"+compose.HopVolume):
+		if component != "pipelockd" && (component != "egressd" || m.RW) {
+			return fmt.Errorf("%s sees the socket between the proxies as it must not", component)
+		}
+	case m.Type == "volume" && (component != "agent" || !anonymous.MatchString(m.Name)):
+		return fmt.Errorf("%s sees the volume %s", component, m.Name)
+	}
+	return nil
+}
+
+// anonymous is a volume that an engine made for an image that wants one, and deletes
+// with its container.
+var anonymous = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// checkVolumes wants the one volume, where the proxies meet, to be what lies in memory:
+// a volume of the engine's default driver may be any directory of its host.
+func checkVolumes(vs []engine.Volume) error {
+	for _, v := range vs {
+		if v.Labels["bottle.component"] != compose.HopVolume {
+			return fmt.Errorf("the volume %s is none of the bottle's", v.Name)
+		}
+		if v.Driver != "local" || v.Options["type"] != "tmpfs" || v.Options["device"] != "tmpfs" {
+			return fmt.Errorf("the volume %s is not in memory", v.Name)
+		}
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func options(o ...string) json.RawMessage {
 }
 
 // standing is a bottle as a good engine reports it.
-func standing() ([]engine.Container, []engine.Network) {
+func standing() ([]engine.Container, []engine.Network, []engine.Volume) {
 	container := func(component, user string, readOnly bool, nets ...string) engine.Container {
 		var c engine.Container
 		c.Name = component
@@ -46,13 +46,15 @@ func standing() ([]engine.Container, []engine.Network) {
 		}
 		return n
 	}
-	return []engine.Container{
-			container("agent", "agent", false, "inside"),
-			container("egressd", "5:5", true, "inside", "relay"),
-			container("pipelockd", "5:5", true, "relay", "outside"),
-		}, []engine.Network{
-			network("inside", true), network("relay", true), network("outside", false),
-		}
+	hop := engine.Volume{Name: "project_hop", Driver: "local", Options: map[string]string{"type": "tmpfs", "device": "tmpfs"}, Labels: map[string]string{"bottle.component": "hop"}}
+	cs := []engine.Container{
+		container("agent", "agent", false, "inside"),
+		container("egressd", "5:5", true, "inside"),
+		container("pipelockd", "5:5", true, "outside"),
+	}
+	cs[1].Mounts = append(cs[1].Mounts, engine.Mount{Type: "volume", Name: hop.Name})
+	cs[2].Mounts = append(cs[2].Mounts, engine.Mount{Type: "volume", Name: hop.Name, RW: true})
+	return cs, []engine.Network{network("inside", true), network("outside", false)}, []engine.Volume{hop}
 }
 
 func TestCheck(t *testing.T) {
@@ -64,9 +66,9 @@ func TestCheck(t *testing.T) {
 	}{
 		"good":          {func(c cs, n ns) (cs, ns) { return c, n }, ""},
 		"not internal":  {func(c cs, n ns) (cs, ns) { n[0].Internal = false; return c, n }, "network inside is not internal"},
-		"host address":  {func(c cs, n ns) (cs, ns) { delete(n[1].Options, inhibit); return c, n }, "of the network relay"},
-		"ipv6 network":  {func(c cs, n ns) (cs, ns) { n[2].EnableIPv6 = true; return c, n }, "network outside has IPv6"},
-		"no network":    {func(c cs, n ns) (cs, ns) { return c, n[:2] }, "no network outside"},
+		"host address":  {func(c cs, n ns) (cs, ns) { delete(n[0].Options, inhibit); return c, n }, "of the network inside"},
+		"ipv6 network":  {func(c cs, n ns) (cs, ns) { n[1].EnableIPv6 = true; return c, n }, "network outside has IPv6"},
+		"no network":    {func(c cs, n ns) (cs, ns) { return c, n[:1] }, "no network outside"},
 		"stray network": {func(c cs, n ns) (cs, ns) { return c, append(n, engine.Network{Name: "x"}) }, "x is none of the bottle's"},
 		"no sidecar":    {func(c cs, n ns) (cs, ns) { return c[:2], n }, "no container pipelockd"},
 		"stray":         {func(c cs, n ns) (cs, ns) { return append(c, engine.Container{Name: "x"}), n }, "x is none of the bottle's"},
@@ -97,7 +99,15 @@ func TestCheck(t *testing.T) {
 		}, "publishes"},
 		"mount":        {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/var/run/docker.sock"; return c, n }, "agent sees /var/run/docker.sock"},
 		"mount beside": {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/state/demo-other"; return c, n }, "agent sees"},
-		"queue":        {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/state/demo/queue/decisions"; return c, n }, "of the queue as it must not"},
+		"hop for all":  {func(c cs, n ns) (cs, ns) { c[0].Mounts = c[1].Mounts; return c, n }, "agent sees the socket between the proxies"},
+		"hop to write": {func(c cs, n ns) (cs, ns) { c[1].Mounts[1].RW = true; return c, n }, "egressd sees the socket between the proxies"},
+		"a volume":     {func(c cs, n ns) (cs, ns) { c[2].Mounts[1].Name = "mine"; return c, n }, "pipelockd sees the volume mine"},
+		"a named one":  {func(c cs, n ns) (cs, ns) { c[0].Mounts[0] = engine.Mount{Type: "volume", Name: "mine"}; return c, n }, "agent sees the volume mine"},
+		"image's own": {func(c cs, n ns) (cs, ns) {
+			c[0].Mounts[0] = engine.Mount{Type: "volume", Name: strings.Repeat("a1", 32)}
+			return c, n
+		}, ""},
+		"queue": {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/state/demo/queue/decisions"; return c, n }, "of the queue as it must not"},
 		"agent outside": {func(c cs, n ns) (cs, ns) {
 			c[0].NetworkSettings.Networks["project_outside"] = engine.Attachment{NetworkID: "id of outside"}
 			return c, n
@@ -105,12 +115,12 @@ func TestCheck(t *testing.T) {
 		"foreign network": {func(c cs, n ns) (cs, ns) {
 			c[1].NetworkSettings.Networks["bridge"] = engine.Attachment{NetworkID: "another"}
 			return c, n
-		}, `egressd is on the networks ["" "inside" "relay"]`},
+		}, `egressd is on the networks ["" "inside"]`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cs, ns := standing()
+			cs, ns, vs := standing()
 			cs, ns = c.change(cs, ns)
-			err := expect(parts{routes: true}, "/state/demo").check(cs, ns)
+			err := expect(parts{routes: true}, "/state/demo").check(cs, ns, vs)
 			if c.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -128,5 +138,25 @@ func TestLeftoverString(t *testing.T) {
 	l := Leftover{Identity: "demo-abcde", Containers: 3, Networks: 2, Tokens: true, State: "orphaned"}
 	if got := l.String(); got != "demo-abcde: 3 containers, 2 networks, token files, state (orphaned)" {
 		t.Error(got)
+	}
+}
+
+func TestCheckVolumes(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(v *engine.Volume)
+		want   string
+	}{
+		"good":           {func(*engine.Volume) {}, ""},
+		"a directory":    {func(v *engine.Volume) { v.Options = map[string]string{"type": "none", "o": "bind", "device": "/etc"} }, "not in memory"},
+		"on the disk":    {func(v *engine.Volume) { v.Options = nil }, "not in memory"},
+		"another driver": {func(v *engine.Volume) { v.Driver = "nfs" }, "not in memory"},
+		"a stray one":    {func(v *engine.Volume) { v.Labels = nil }, "none of the bottle's"},
+	} {
+		cs, ns, vs := standing()
+		c.change(&vs[0])
+		err := expect(parts{routes: true}, "/state/demo").check(cs, ns, vs)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: want %q, got %v", name, c.want, err)
+		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 // up is a bottle whose containers all run.
 func up() []engine.Container {
-	cs, _ := standing()
+	cs, _, _ := standing()
 	for i := range cs {
 		cs[i].State.Running = true
 		cs[i].Config.Labels[engine.LabelIdentity] = "demo-abcde"

@@ -1,4 +1,4 @@
-// Package subnet picks the addresses of a bottle: a /26 out of a pool, by a hash
+// Package subnet picks the addresses of a bottle: a /27 out of a pool, by a hash
 // of its identity, so that a bottle keeps its addresses over restarts and two
 // bottles hardly ever want the same ones; blocks that the engine's networks or
 // the host's routes already use are skipped.
@@ -24,7 +24,7 @@ const DefaultPool = "10.213.0.0/16"
 const PoolVariable = "BOTTLE_SUBNET_POOL"
 
 // blockBits is the size of one bottle's share.
-const blockBits = 26
+const blockBits = 27
 
 // ParsePool reads the pool, "" being the default.
 func ParsePool(s string) (netip.Prefix, error) {

@@ -15,7 +15,7 @@ func TestPick(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, err := Pick("demo-ab12z", pool, nil)
-	if err != nil || first.Bits() != 26 || !pool.Contains(first.Addr()) || first != first.Masked() {
+	if err != nil || first.Bits() != 27 || !pool.Contains(first.Addr()) || first != first.Masked() {
 		t.Fatalf("got %s, %v", first, err)
 	}
 	if again, _ := Pick("demo-ab12z", pool, nil); again != first {
@@ -107,7 +107,7 @@ func TestClaimFails(t *testing.T) {
 }
 
 func TestParsePool(t *testing.T) {
-	for s, ok := range map[string]bool{"": true, "10.1.0.0/16": true, "10.1.2.0/26": true, "10.1.2.0/27": false, "x": false, "fd00::/16": false, "0.0.0.0/0": false} {
+	for s, ok := range map[string]bool{"": true, "10.1.0.0/16": true, "10.1.2.0/27": true, "10.1.2.0/28": false, "x": false, "fd00::/16": false, "0.0.0.0/0": false} {
 		if _, err := ParsePool(s); (err == nil) != ok {
 			t.Errorf("%q: %v", s, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bottlesuite/bottle/compose"
 	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -94,7 +95,7 @@ func pastAttempts() []*attempt {
 		{id: "broadcast", words: "broadcast and multicast on the link, past the routing table", judge: judgeEar,
 			plan: targets("broadcast", func(v *view) ([]string, string) { return []string{fmt.Sprint(v.ear.port)}, "" })},
 		{id: "icmp", words: "ICMP to the proxy and out", plan: targets("icmp", pinged), judge: judgePing},
-		{id: "relay-network", words: "the network between the proxies", plan: targets("tcp", toRelay), judge: judgeNoPacket},
+		{id: "hop-socket", words: "the socket between the proxies, in its place in theirs", plan: fixed("unix", compose.HopSocket), judge: judgeShut},
 		{id: "outside-network", words: "the network with a route to the internet", plan: targets("tcp", toOutside), judge: judgeNoPacket},
 		{id: "other-bottles", words: "the sidecars of other bottles", plan: targets("tcp", func(v *view) ([]string, string) {
 			if len(v.others) == 0 {
@@ -112,13 +113,6 @@ func toLinkLocal(v *view) ([]string, string) {
 		return nil, "the bridge is not on this machine"
 	}
 	return []string{fmt.Sprintf("[%s%%eth0]:%d", a, v.ear.port)}, ""
-}
-
-func toRelay(v *view) ([]string, string) {
-	if v.egress == nil {
-		return nil, "the bottle has no network between proxies"
-	}
-	return withPorts([]string{v.address("pipelockd", "relay"), v.address("egressd", "relay")}, 8888, 9099, 9902), ""
 }
 
 func toOutside(v *view) ([]string, string) {

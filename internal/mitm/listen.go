@@ -1,0 +1,55 @@
+package mitm
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+
+	"github.com/bottlesuite/bottle/internal/wire"
+)
+
+// listen opens what an address names: a port, or a socket in the file system.
+func listen(address string) (net.Listener, error) {
+	file, ok, err := wire.SocketPath(address)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return net.Listen("tcp", address)
+	}
+	if err := clear(file); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("unix", file)
+	if err != nil {
+		return nil, err
+	}
+	// Whoever may connect is its owner alone, whatever the umask was.
+	if err := os.Chmod(file, 0o600); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// clear removes the socket of a process that was killed. One that somebody answers
+// at is left, and so is what is no socket.
+func clear(file string) error {
+	fi, err := os.Lstat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if fi.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s is there and is no socket", file)
+	}
+	if c, err := net.Dial("unix", file); err == nil {
+		_ = c.Close()
+		return fmt.Errorf("something else listens at %s", file)
+	}
+	return os.Remove(file)
+}
