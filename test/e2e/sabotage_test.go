@@ -41,8 +41,7 @@ var sabotages = []sabotage{
 	{name: "the host's network", override: "agent: {network_mode: host, networks: !reset {}, dns: !reset [], dns_search: !reset [], sysctls: !reset {}, hostname: !reset '', extra_hosts: !reset []}", caught: []string{"namespaces", "host-tcp", "addresses", "engine-word"}},
 	{name: "new privileges", override: "agent: {security_opt: !override ['seccomp=./config/seccomp.json']}", caught: []string{"no-new-privileges", "engine-word"}},
 	{name: "no seccomp filter", override: "agent: {security_opt: !override ['no-new-privileges:true', 'seccomp=unconfined']}", caught: []string{"seccomp", "keyrings", "user-namespaces", "engine-word"}},
-	// Without duplicate address detection, during which an address is of no use yet.
-	{name: "IPv6", override: "agent: {sysctls: {net.ipv6.conf.all.disable_ipv6: '0', net.ipv6.conf.default.disable_ipv6: '0', net.ipv6.conf.all.accept_dad: '0', net.ipv6.conf.default.accept_dad: '0'}}", caught: []string{"routes-6", "host-tcp6", "host-udp6", "engine-word"}},
+	{name: "IPv6", override: "agent: {sysctls: {net.ipv6.conf.all.disable_ipv6: '0', net.ipv6.conf.default.disable_ipv6: '0'}}", caught: []string{"routes-6", "host-tcp6", "host-udp6", "engine-word"}},
 	{name: "ICMP", override: "agent: {sysctls: {net.ipv4.ping_group_range: '0 2147483647'}}", caught: []string{"icmp", "echo-sockets"}},
 	{name: "no dns", override: "agent: {dns: !reset []}", caught: []string{"dns-engine-udp", "dns-engine-tcp", "dns-programs"}},
 	{name: "a device", override: "agent: {devices: ['/dev/kmsg:/dev/kmsg']}", caught: []string{"device-files", "engine-word"}},
@@ -127,7 +126,8 @@ func (w *world) runningBundle(t *testing.T) *bundle {
 	return b
 }
 
-// up makes what runs what the files say, and waits until the proxies answer.
+// up makes what runs what the files say, and waits until the proxies answer and every
+// address of the agent can be used.
 func (b *bundle) up(t *testing.T, args ...string) {
 	t.Helper()
 	if err := b.compose(append(args, "up", "-d", "-t", "1")...); err != nil {
@@ -137,14 +137,19 @@ func (b *bundle) up(t *testing.T, args ...string) {
 	for deadline := time.Now().Add(execTime); ; time.Sleep(100 * time.Millisecond) {
 		_, err := docker("exec", b.container("egress"), "/egressd", "healthcheck")
 		_, err2 := docker("exec", b.container("pipelock"), "/pipelockd", "healthcheck")
-		if err = errors.Join(err, err2); err == nil {
+		addresses, err3 := docker("exec", b.container("agent"), "cat", "/proc/net/if_inet6")
+		if err = errors.Join(err, err2, err3); err == nil && !tentative.MatchString(addresses) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("the proxies are not ready: ", err)
+			t.Fatal("the bottle is not ready: ", addresses, err)
 		}
 	}
 }
+
+// tentative is a line of /proc/net/if_inet6 with an address that is not known yet to be
+// nobody else's (IFA_F_TENTATIVE, 0x40): until then a guest cannot use it.
+var tentative = regexp.MustCompile(`(?m)^[0-9a-f]{32}( [0-9a-f]+){3} [0-9a-f]?[4567cdef][0-9a-f] `)
 
 func (b *bundle) container(service string) string { return "bottle-" + b.id + "-" + service + "-1" }
 
