@@ -198,7 +198,7 @@ func resident(pid int) int64 {
 func (m *measure) markdown() string {
 	var b strings.Builder
 	const mib = 1 << 20
-	fmt.Fprintf(&b, "# Bottles at once\n\nWritten by `make bottles`. %s, %s/%s, %d processors, load %s when it began. A bottle with one route and superviserd:\nfour containers, three networks. A program of the agent's that runs counts as ready.\n\n", time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), m.load)
+	fmt.Fprintf(&b, "# Bottles at once\n\nWritten by `make bottles`. %s, %s/%s, %d processors, load %s when it began. A bottle with one route and superviserd:\nfour containers, two networks, a volume. A program of the agent's that runs counts as ready.\n\n", time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), m.load)
 	slices.Sort(m.single)
 	fmt.Fprintf(&b, "| | seconds |\n|---|---|\n")
 	if n := len(m.single); n > 0 {

@@ -267,7 +267,7 @@ func TestCreate(t *testing.T) {
 // rollback finds it, and asks for no more.
 func TestCancelDuringCreate(t *testing.T) {
 	s := debian()
-	begun, free := make(chan struct{}, 2), make(chan struct{})
+	begun, free := make(chan struct{}, 3), make(chan struct{})
 	var made sync.Map
 	s.answer = func(_, path string, body []byte) (int, any) {
 		begun <- struct{}{}
@@ -279,13 +279,14 @@ func TestCancelDuringCreate(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	failed := make(chan error, 1)
 	go func() { failed <- e.Create(ctx, creation(), func(string) {}) }()
-	<-begun
-	<-begun
+	for range 3 {
+		<-begun
+	}
 	gone := errors.New("the operator went away")
 	cancel(gone)
 	select {
 	case err := <-failed:
-		t.Fatalf("it came back while the engine was making networks: %v", err)
+		t.Fatalf("it came back while the engine was making things: %v", err)
 	case <-time.After(100 * time.Millisecond):
 	}
 	close(free)
@@ -294,8 +295,8 @@ func TestCancelDuringCreate(t *testing.T) {
 	}
 	n := 0
 	made.Range(func(any, any) bool { n++; return true })
-	if n != 2 {
-		t.Errorf("%d of 2 networks were made when it came back", n)
+	if n != 3 {
+		t.Errorf("%d of 2 networks and a volume were made when it came back", n)
 	}
 	for _, r := range s.requests() {
 		if strings.Contains(r, "/containers/") {
