@@ -41,3 +41,22 @@ func TestAddressesAreJudgedWithoutPipelockd(t *testing.T) {
 		}
 	}
 }
+
+func TestValidateProxy(t *testing.T) {
+	for proxy, good := range map[string]bool{
+		"http://pipelock:8888":                  true,
+		"http://10.0.0.2:8888/":                 true,
+		"unix:///run/bottle/hop/pipelockd.sock": true,
+		"unix://run/hop.sock":                   false,
+		"unix:///run/../hop.sock":               false,
+		"https://pipelock:8888":                 false,
+		"http://user@pipelock:8888":             false,
+		"http://pipelock:8888/path":             false,
+		"pipelock:8888":                         false,
+		"/run/bottle/hop/pipelockd.sock":        false,
+	} {
+		if err := validateProxy(proxy); (err == nil) != good {
+			t.Errorf("%s: %v", proxy, err)
+		}
+	}
+}

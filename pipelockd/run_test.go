@@ -86,6 +86,8 @@ func TestValidate(t *testing.T) {
 		{"10.1.2.3", "nowhere", "not an IP address"},
 		{"{git.corp.example:", "{10.0.0.1:", "not a host name"},
 		{`proxy: "127.0.0.1:0", `, "", "listen.proxy is missing"},
+		{`proxy: "127.0.0.1:0"`, "proxy: unix:///run/bottle/hop/pipelockd.sock", ""},
+		{`proxy: "127.0.0.1:0"`, "proxy: unix://run/hop.sock", `listen.proxy: "unix://run/hop.sock" is not`},
 		{"key: /ca/key.pem", "key: ''", "ca.key is missing"},
 		{"version: 1", "version: 9", "version 9"},
 		{"hosts: {", "dns: {listen: ':53', names: {a: '::1'}}\nhosts: {", "IPv4"},

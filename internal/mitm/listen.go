@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/bottlesuite/bottle/internal/wire"
 )
@@ -47,9 +48,13 @@ func clear(file string) error {
 	if fi.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s is there and is no socket", file)
 	}
-	if c, err := net.Dial("unix", file); err == nil {
+	c, err := net.Dial("unix", file)
+	if err == nil {
 		_ = c.Close()
 		return fmt.Errorf("something else listens at %s", file)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) { // such as EAGAIN, of one that is too busy to answer
+		return err
 	}
 	return os.Remove(file)
 }
