@@ -63,6 +63,9 @@ func examineKVM(ctx context.Context) (string, error) {
 	if _, err := tool(qemu); err != nil {
 		return "here; whether it boots a machine can be told with QEMU only", nil
 	}
+	if os.Getuid() == 0 && rootsAlone("/dev/kvm") {
+		return "", &engine.Problem{What: "/dev/kvm is root's alone, and machines run as another user, so virtual machines are emulated, slowly", Remedy: "give it to a group: chgrp kvm /dev/kvm && chmod 660 /dev/kvm"}
+	}
 	if !boots(ctx, "kvm") {
 		return "", &engine.Problem{What: "/dev/kvm opens and boots no machine, so virtual machines are emulated, slowly", Remedy: "if this host is a virtual machine itself, allow nested virtualisation on its own"}
 	}

@@ -41,9 +41,6 @@ func holding() *syscall.SysProcAttr {
 	return a
 }
 
-// nobody is the user of programs that root asks for their version.
-const nobody = 65532
-
 // unprivileged makes a program another user than root.
 func unprivileged() *syscall.SysProcAttr {
 	if os.Getuid() != 0 {
@@ -62,4 +59,15 @@ func groupOf(device string) []int {
 		return []int{int(st.Gid)}
 	}
 	return nil
+}
+
+// rootsAlone reports whether a device is of no use to any other user than root.
+func rootsAlone(device string) bool {
+	fi, err := os.Stat(device)
+	if err != nil {
+		return false
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	const all, group = 0o006, 0o060
+	return ok && fi.Mode()&all != all && (st.Gid == 0 || fi.Mode()&group != group)
 }

@@ -73,6 +73,9 @@ func qemuArgs(c Config, accel string) []string {
 	)
 }
 
+// nobody is the user of programs that root only asks something, such as their version.
+const nobody = 65532
+
 // qemu is the name of the monitor.
 const qemu = "qemu-system-x86_64"
 
@@ -101,8 +104,9 @@ func (q *qemuDriver) Check(ctx context.Context) (string, error) {
 // which QEMU ends with the status 0x21: mov al,0x10; out 0xf4,al; hlt.
 var probe = append(append([]byte{0xb0, 0x10, 0xe6, 0xf4, 0xf4}, make([]byte, 505)...), 0x55, 0xaa)
 
-// boots reports whether an accelerator runs a machine. /dev/kvm may open and
-// still run none, where the host is a virtual machine itself.
+// boots reports whether an accelerator runs a machine, as the user that monitors
+// become and no other. /dev/kvm may open and still run none, where the host is a
+// virtual machine itself, and it may be root's alone.
 func boots(ctx context.Context, accel string) bool {
 	program, err := tool(qemu)
 	if err != nil {
@@ -114,16 +118,24 @@ func boots(ctx context.Context, accel string) bool {
 	}
 	defer os.RemoveAll(dir)
 	disk := filepath.Join(dir, "boot")
-	if os.WriteFile(disk, probe, 0o600) != nil {
+	if os.WriteFile(disk, probe, 0o600) != nil || give(dir, nobody) != nil || give(disk, nobody) != nil {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot",
 		"-accel", accel, "-M", "pc", "-m", "16M", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-drive", "format=raw,file="+disk)
-	cmd.Env = []string{}
+	cmd.Env, cmd.SysProcAttr = []string{}, confined(nobody, nobody)
 	var exit *exec.ExitError
 	return errors.As(cmd.Run(), &exit) && exit.ExitCode() == 0x21
+}
+
+// give gives a file to a user, where that is root's to do.
+func give(file string, uid int) error {
+	if os.Getuid() != 0 {
+		return nil
+	}
+	return os.Chown(file, uid, uid)
 }
 
 // Accelerator is what machines run on here: KVM where it truly does, else
