@@ -29,7 +29,11 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 			return f
 		}
 	}
+	whole := false
 	defer func() {
+		if !whole {
+			s.cut(x)
+		}
 		if upgraded && x.failure.Load() == nil {
 			return
 		}
@@ -38,6 +42,19 @@ func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 		s.Record(e)
 	}()
 	s.proxy.ServeHTTP(counted, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	whole = true
+}
+
+// cut blames the kill switch for a request that did not end by itself, if it is
+// thrown, and reports whether it is.
+func (s *service) cut(x *exchange) bool {
+	denial := s.killedDenial()
+	if denial == nil {
+		return false
+	}
+	denial.Rule = x.decision.Rule
+	x.fail(*denial)
+	return true
 }
 
 // newProxy builds the forwarding half. Every request carries its exchange.
@@ -107,9 +124,7 @@ func modifyResponse(resp *http.Response) error {
 // failed answers when an allowed request could not be completed.
 func (s *service) failed(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r.Context())
-	if denial := s.killedDenial(); denial != nil { // which cut it, or would have
-		x.fail(*denial)
-	} else {
+	if !s.cut(x) {
 		x.fail(classify(err, x.decision.Rule))
 	}
 	d := x.outcome()

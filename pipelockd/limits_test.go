@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bottlesuite/bottle/internal/audit"
 	"github.com/bottlesuite/bottle/internal/policy"
 	"github.com/bottlesuite/bottle/internal/wire"
 )
@@ -90,24 +92,32 @@ func TestKillSwitch(t *testing.T) {
 		"signal": func(*door) { _ = syscall.Kill(os.Getpid(), syscall.SIGUSR1) },
 		"file":   func(d *door) { _ = os.WriteFile(d.config.KillFile, nil, 0o600) },
 	} {
-		entered := make(chan struct{}, 1)
-		left := make(chan struct{})
-		d := open(t, func(_ http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/slow" {
-				entered <- struct{}{}
-				<-r.Context().Done()
-				close(left)
+		entered, left := make(chan struct{}, 2), make(chan struct{}, 2)
+		d := open(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/" {
+				return
 			}
+			if r.URL.Path == "/half" {
+				_, _ = io.WriteString(w, "the first half")
+				_ = http.NewResponseController(w).Flush()
+			}
+			entered <- struct{}{}
+			<-r.Context().Done()
+			left <- struct{}{}
 		}, func(c *wire.Pipelockd, _ string) { c.KillFile = filepath.Join(t.TempDir(), "kill") })
 		c := d.client(t, false)
-		go func() {
-			if resp, err := c.Do(request(t, "GET", d.url("/slow"), nil).WithContext(context.Background())); err == nil {
-				_ = resp.Body.Close()
-			}
-		}()
-		<-entered
+		for _, path := range []string{"/slow", "/half"} {
+			go func() {
+				if resp, err := c.Do(request(t, "GET", d.url(path), nil).WithContext(context.Background())); err == nil {
+					_, _ = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+				}
+			}()
+			<-entered
+		}
 		throw(d)
-		<-left // the request under way was cut, or this test never ends
+		<-left // the requests under way were cut, or this test never ends
+		<-left
 		d.upstream.Seen()
 		resp, err := d.client(t, false).Do(request(t, "GET", d.url("/"), nil))
 		if err == nil {
@@ -119,8 +129,28 @@ func TestKillSwitch(t *testing.T) {
 		if seen := d.upstream.Seen(); len(seen) != 0 {
 			t.Errorf("%s: the upstream saw %+v", name, seen)
 		}
-		d.wantLine(t, policy.ReasonKilled)
+		for _, path := range []string{"/slow", "/half"} {
+			d.wantKilled(t, name, path)
+		}
 	}
+}
+
+// wantKilled waits for the line of the end of a request, which comes when its handler
+// is done.
+func (d *door) wantKilled(t *testing.T, name, path string) {
+	t.Helper()
+	var l audit.Line
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		for _, l = range d.lines(t) {
+			if l.Path == path && l.Status != 0 {
+				if l.Reason != policy.ReasonKilled || l.Rule == "" {
+					t.Errorf("%s: %s ended in %+v", name, path, l)
+				}
+				return
+			}
+		}
+	}
+	t.Errorf("%s: %s has no line of its end", name, path)
 }
 
 type discardResponse struct{}
