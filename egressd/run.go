@@ -52,6 +52,9 @@ func validate(doc *wire.Doc, c *wire.Egressd) error {
 			return doc.Errorf(field, "%s is missing", field)
 		}
 	}
+	if _, _, err := wire.SocketPath(c.Listen.Proxy); err != nil {
+		return doc.Errorf("listen.proxy", "listen.proxy: %v", err)
+	}
 	if err := validateUpstream(doc, c.Upstream); err != nil {
 		return err
 	}
@@ -81,7 +84,7 @@ func validateUpstream(doc *wire.Doc, u wire.Upstream) error {
 }
 
 func validateProxy(proxy string) error {
-	if _, ok, err := wire.SocketPath(proxy); ok {
+	if _, ok, err := wire.SocketPath(proxy); ok || err != nil {
 		return err
 	}
 	p, err := url.Parse(proxy)

@@ -110,6 +110,7 @@ func (x *exchange) classify(err error, clientGone bool) {
 	var untrusted *tls.CertificateVerificationError
 	var encoding *scrub.ErrEncoding
 	var address *safedial.AddressError
+	var next *net.OpError
 	switch {
 	case errors.As(err, &address):
 		x.fail(policy.ReasonAddressForbidden, "The name leads to a "+string(address.Class)+" address, which may not be dialled.")
@@ -123,6 +124,8 @@ func (x *exchange) classify(err error, clientGone bool) {
 		x.fail(policy.ReasonUpstreamUntrusted, "The upstream's certificate does not verify against the trusted roots.")
 	case errors.As(err, &encoding):
 		x.fail(policy.ReasonUnscannable, "The upstream's answer is encoded in a way that cannot be checked for the credential.")
+	case errors.As(err, &next) && next.Op == "dial" && next.Net == "unix":
+		x.fail(policy.ReasonUpstreamUnreachable, "The next proxy, pipelockd, does not answer at its socket.")
 	case clientGone:
 		x.fail(policy.ReasonUpstreamUnreachable, "The client went away before the upstream answered.")
 	case x.body.Broken():

@@ -48,6 +48,7 @@ func TestValidateProxy(t *testing.T) {
 		"http://10.0.0.2:8888/":                 true,
 		"unix:///run/bottle/hop/pipelockd.sock": true,
 		"unix://run/hop.sock":                   false,
+		"unix:/run/hop.sock":                    false,
 		"unix:///run/../hop.sock":               false,
 		"https://pipelock:8888":                 false,
 		"http://user@pipelock:8888":             false,

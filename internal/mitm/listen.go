@@ -53,8 +53,14 @@ func clear(file string) error {
 		_ = c.Close()
 		return fmt.Errorf("something else listens at %s", file)
 	}
+	if errors.Is(err, fs.ErrNotExist) { // its process ended just now
+		return nil
+	}
 	if !errors.Is(err, syscall.ECONNREFUSED) { // such as EAGAIN, of one that is too busy to answer
 		return err
 	}
-	return os.Remove(file)
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

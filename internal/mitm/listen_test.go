@@ -1,11 +1,13 @@
 package mitm
 
 import (
+	"errors"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/bottlesuite/bottle/internal/wire"
@@ -62,5 +64,29 @@ func TestListenLeavesFilesAlone(t *testing.T) {
 	}
 	if data, _ := os.ReadFile(file); string(data) != "mine" {
 		t.Errorf("the file holds %q", data)
+	}
+}
+
+// One that is too busy to answer is alive.
+func TestListenBesideABusyProcess(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hop.sock")
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: file}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for range 8 { // more than it keeps waiting
+		if c, err := net.Dial("unix", file); err == nil {
+			defer c.Close()
+		}
+	}
+	if _, err := listen(wire.Socket(file)); err == nil {
+		t.Error("the socket was taken from a process that is alive")
+	}
+	if _, err := os.Lstat(file); err != nil {
+		t.Error(err)
 	}
 }

@@ -19,11 +19,12 @@ func Socket(file string) string { return socketScheme + file }
 // SocketPath returns the path of the socket that an address is, and whether it is
 // one. An error says that it means to be one and cannot be.
 func SocketPath(address string) (file string, ok bool, err error) {
+	if !strings.HasPrefix(address, "unix:") {
+		return "", false, nil
+	}
 	file, ok = strings.CutPrefix(address, socketScheme)
 	switch {
-	case !ok:
-		return "", false, nil
-	case !path.IsAbs(file) || path.Clean(file) != file || file == "/":
+	case !ok || !path.IsAbs(file) || path.Clean(file) != file || file == "/":
 		return "", true, fmt.Errorf("%q is not %s and the plain absolute path of a socket", address, socketScheme)
 	case len(file) > maxSocketPath:
 		return "", true, fmt.Errorf("the path of the socket %q is longer than the %d bytes that a kernel takes", address, maxSocketPath)

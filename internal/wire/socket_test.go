@@ -11,6 +11,7 @@ func TestSocketPath(t *testing.T) {
 		":8888":                                 "",
 		"http://pipelock:8888":                  "",
 		"unix://":                               "error",
+		"unix:/run/x.sock":                      "error",
 		"unix:///":                              "error",
 		"unix://run/x.sock":                     "error",
 		"unix:///run/../x.sock":                 "error",
