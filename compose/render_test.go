@@ -175,9 +175,14 @@ func TestLintCatches(t *testing.T) {
 		"hop on the disk":  {func(p *types.Project) { p.Volumes["hop"] = types.VolumeConfig{Driver: "local"} }, "not in memory"},
 		"hop unlabelled":   {volume(func(v *types.VolumeConfig) { v.Labels = nil }), "volume hop has no label"},
 		"hop of others":    {volume(func(v *types.VolumeConfig) { v.External = true }), "not in memory"},
-		"agent at the hop": {service("agent", func(s *types.ServiceConfig) { s.Volumes = append(s.Volumes, hop(true)) }), "agent sees the socket"},
-		"gate at the hop":  {service("egress", func(s *types.ServiceConfig) { s.Volumes = append(s.Volumes, hop(false)) }), "egress sees the socket"},
-		"no hop":           {service("egress", func(s *types.ServiceConfig) { s.Volumes = slices.DeleteFunc(s.Volumes, isHop) }), "no way to pipelock"},
+		"agent at the hop": {service("agent", func(s *types.ServiceConfig) { s.Volumes = append(s.Volumes, hop(true)) }), "agent does not see"},
+		"gate at the hop":  {service("egress", func(s *types.ServiceConfig) { s.Volumes = append(s.Volumes, hop(false)) }), "egress does not see"},
+		"another hop":      {volume(func(v *types.VolumeConfig) { v.Name = "bottle-other_hop" }), "not in memory"},
+		"hop for all":      {volume(func(v *types.VolumeConfig) { v.DriverOpts["o"] = "mode=0777" }), "not in memory"},
+		"hop elsewhere":    {service("egress", func(s *types.ServiceConfig) { s.Volumes[slices.IndexFunc(s.Volumes, isHop)].Target = "/etc/bottle" }), "egress does not see"},
+		"a part of it":     {service("pipelock", func(s *types.ServiceConfig) { s.Volumes[slices.IndexFunc(s.Volumes, isHop)].Volume.Subpath = "x" }), "pipelock does not see"},
+		"volume missing":   {func(p *types.Project) { p.Volumes = nil }, "no volume hop"},
+		"no hop":           {service("egress", func(s *types.ServiceConfig) { s.Volumes = slices.DeleteFunc(s.Volumes, isHop) }), "egress does not see"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := plan(t, nil)
@@ -218,7 +223,7 @@ func TestSplitNets(t *testing.T) {
 	if n.Inside.String() != "10.213.255.192/28" || n.Outside.String() != "10.213.255.208/28" || n.ProxyAddress().String() != "10.213.255.194" {
 		t.Errorf("got %+v, proxy %s", n, n.ProxyAddress())
 	}
-	for _, bad := range []string{"10.0.0.0/24", "fd00::/26"} {
+	for _, bad := range []string{"10.0.0.0/26", "fd00::/27"} {
 		if _, err := SplitNets(netip.MustParsePrefix(bad)); err == nil {
 			t.Errorf("%s was taken", bad)
 		}

@@ -98,7 +98,7 @@ func (f fakeEngine) answer(r *http.Request, body []byte) (status int, answer any
 		sum := sha256.Sum256([]byte(strings.TrimSuffix(strings.TrimPrefix(what, "images/"), "/json")))
 		return 200, object{"Id": "sha256:" + hex.EncodeToString(sum[:])}
 	case "GET networks":
-		if r.URL.Query().Get("filters") == "" || f.read("state") == "down" || !f.has("state") {
+		if state := f.read("state"); r.URL.Query().Get("filters") == "" || state == "down" || state == "volumes" || !f.has("state") {
 			return 200, []any{}
 		}
 		inhibit := "true"
@@ -107,11 +107,20 @@ func (f fakeEngine) answer(r *http.Request, body []byte) (status int, answer any
 		}
 		return 200, []any{f.network("inside", true, inhibit), f.network("outside", false, "")}
 	case "GET volumes":
-		return 200, object{}
+		if f.read("state") == "down" || !f.has("state") {
+			return 200, object{}
+		}
+		return 200, object{"Volumes": []any{object{
+			"Name": compose.HopName(f.read("project")), "Driver": "local", "Options": compose.HopOptions("5:5"),
+			"Labels": object{"bottle.component": "hop", "bottle.identity": strings.TrimPrefix(f.read("project"), "bottle-")},
+		}}}
+	case "DELETE volumes":
+		f.write("state", "down")
+		return 204, nil
 	case "POST volumes", "POST networks":
 		return 201, object{"Id": "x"}
 	case "DELETE networks":
-		f.write("state", "down")
+		f.write("state", "volumes")
 		return 204, nil
 	case "GET containers":
 		return f.look(parts)
@@ -197,12 +206,16 @@ func (f fakeEngine) container(component, user string, readOnly bool, networks ..
 		on[n] = object{"NetworkID": n}
 	}
 	project := f.read("project")
+	mounts := []any{}
+	if component != "agent" {
+		mounts = append(mounts, object{"Type": "volume", "Name": compose.HopName(project), "Destination": compose.HopDir, "RW": component == "pipelockd"})
+	}
 	return object{
 		"Id": component, "Name": "/" + project + "-" + strings.TrimSuffix(component, "d") + "-1",
 		"State":           object{"Running": running, "ExitCode": 3},
 		"Config":          object{"User": user, "Labels": object{"bottle.component": component, "bottle.identity": strings.TrimPrefix(project, "bottle-")}},
 		"HostConfig":      object{"CapDrop": drop, "SecurityOpt": options, "ReadonlyRootfs": readOnly, "Sysctls": object{"net.ipv6.conf.all.disable_ipv6": "1"}, "PidsLimit": 9, "Memory": 9},
-		"Mounts":          []any{},
+		"Mounts":          mounts,
 		"NetworkSettings": object{"Networks": on},
 	}
 }

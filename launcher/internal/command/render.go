@@ -151,7 +151,7 @@ func (r *run) rendered(spec *bundle.Spec, dir string) {
 		say("Export what the bottle asks for; it is in no file, and pipelockd does not look for it.")
 	}
 	say("docker compose --project-directory %s exec%s agent %s", dir, given, strings.Join(p.Command, " "))
-	say("docker compose --project-directory %s down, when done.", dir)
+	say("docker compose --project-directory %s down -v, when done.", dir)
 	r.validUntil(spec)
 }
 
@@ -160,7 +160,7 @@ func (r *run) renderedMachine(spec *bundle.Spec, dir string, say func(string, ..
 	say("Copy bin/guest/guestinit, which `make guest` makes, to %s/machine/%s/guestinit.", dir, bundle.ShareDir)
 	say("docker image save -o %s/machine/image.tar %s", dir, spec.AgentImage())
 	say("Start the machine as docs/microvm.md says: %s/machine/%s is for smolvm, and %s/%s/%s is where the gateway takes it.", dir, bundle.SmolfileName, dir, bundle.NetDir, bundle.Socket)
-	say("docker compose --project-directory %s down, when done.", dir)
+	say("docker compose --project-directory %s down -v, when done.", dir)
 	r.validUntil(spec)
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"sync"
@@ -22,10 +23,9 @@ func (e *Engine) Remove(ctx context.Context, label string) error {
 	if err := e.removeAll(ctx, "container", label, e.ids, "/containers/", url.Values{"force": {"1"}, "v": {"1"}}); err != nil {
 		return err
 	}
-	if err := e.removeAll(ctx, "network", label, e.networkIDs, "/networks/", nil); err != nil {
-		return err
-	}
-	return e.removeAll(ctx, "volume", label, e.volumeNames, "/volumes/", nil)
+	return errors.Join(
+		e.removeAll(ctx, "network", label, e.networkIDs, "/networks/", nil),
+		e.removeAll(ctx, "volume", label, e.volumeNames, "/volumes/", nil))
 }
 
 func (e *Engine) volumeNames(ctx context.Context, label string) (names []string, err error) {

@@ -17,7 +17,7 @@ type Leftover struct {
 	Identity   bottle.Identity
 	Containers int
 	Networks   int
-	Volumes    int
+	Volume     bool
 	Tokens     bool
 	State      string // "" when there is no state directory
 	Kept       bool   // the agent's home directory is there for a resume
@@ -33,7 +33,9 @@ func (l Leftover) String() string {
 	}
 	add(l.Containers, "containers")
 	add(l.Networks, "networks")
-	add(l.Volumes, "volumes")
+	if l.Volume {
+		parts = append(parts, "a volume")
+	}
 	if l.Tokens {
 		parts = append(parts, "token files")
 	}
@@ -128,7 +130,7 @@ func (h *Host) labelled(ctx context.Context, at func(bottle.Identity) *Leftover)
 	}
 	for _, v := range vs {
 		if id, err := bottle.ParseIdentity(v.Labels[engine.LabelIdentity]); err == nil {
-			at(id).Volumes++
+			at(id).Volume = true
 		}
 	}
 	return nil

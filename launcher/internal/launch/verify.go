@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
 	"regexp"
@@ -48,7 +49,7 @@ func (h *Host) isolated(ctx context.Context, identity string, ns []engine.Networ
 	if err != nil {
 		return err
 	}
-	return expect(p, roots...).check(cs, ns, vs)
+	return expect(identity, p, roots...).check(cs, ns, vs)
 }
 
 // expected is what must stand once a bottle is up.
@@ -57,13 +58,16 @@ type expected struct {
 	networks map[string][]string
 	// roots are the only places of the host that containers may see.
 	roots []string
+	// hop is the volume in which the proxies meet, "" where there are not two.
+	hop string
 }
 
-func expect(p parts, roots ...string) expected {
-	e := expected{roots: roots, networks: map[string][]string{
+func expect(identity string, p parts, roots ...string) expected {
+	e := expected{roots: roots, hop: compose.HopName(compose.Project(identity)), networks: map[string][]string{
 		p.guest(): {"inside"}, "egressd": {"inside"}, "pipelockd": {"outside"},
 	}}
 	if !p.routes {
+		e.hop = ""
 		e.networks = map[string][]string{p.guest(): {"inside"}, "pipelockd": {"inside", "outside"}}
 	}
 	if p.git {
@@ -96,7 +100,7 @@ func (e expected) check(cs []engine.Container, ns []engine.Network, vs []engine.
 			}
 		}
 	}
-	errs = append(errs, checkVolumes(vs))
+	errs = append(errs, e.checkHop(cs, vs))
 	for _, c := range cs {
 		errs = append(errs, e.checkContainer(c, names))
 	}
@@ -209,10 +213,7 @@ func (e expected) checkMount(component string, m engine.Mount) error {
 		return fmt.Errorf("%s sees the mirrors of the git gate", component)
 	case m.Type == "bind" && !e.within(m.Source):
 		return fmt.Errorf("%s sees %s of the host", component, m.Source)
-	case m.Type == "volume" && strings.HasSuffix(m.Name, "_"+compose.HopVolume):
-		if component != "pipelockd" && (component != "egressd" || m.RW) {
-			return fmt.Errorf("%s sees the socket between the proxies as it must not", component)
-		}
+	case m.Type == "volume" && m.Name == e.hop && proxies[component] != "": // checkHop's
 	case m.Type == "volume" && (component != "agent" || !anonymous.MatchString(m.Name)):
 		return fmt.Errorf("%s sees the volume %s", component, m.Name)
 	}
@@ -223,15 +224,39 @@ func (e expected) checkMount(component string, m engine.Mount) error {
 // with its container.
 var anonymous = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-// checkVolumes wants the one volume, where the proxies meet, to be what lies in memory:
-// a volume of the engine's default driver may be any directory of its host.
-func checkVolumes(vs []engine.Volume) error {
+// proxies are the services of those who meet at the hop, by component.
+var proxies = map[string]string{"egressd": "egress", "pipelockd": "pipelock"}
+
+// checkHop wants the place where the proxies meet to be as it was asked for: an engine
+// takes a volume that is there already, which may be any directory of its host.
+func (e expected) checkHop(cs []engine.Container, vs []engine.Volume) error {
 	for _, v := range vs {
-		if v.Labels["bottle.component"] != compose.HopVolume {
+		if v.Name != e.hop {
 			return fmt.Errorf("the volume %s is none of the bottle's", v.Name)
 		}
-		if v.Driver != "local" || v.Options["type"] != "tmpfs" || v.Options["device"] != "tmpfs" {
-			return fmt.Errorf("the volume %s is not in memory", v.Name)
+	}
+	if e.hop == "" {
+		return nil
+	}
+	if len(vs) == 0 {
+		return fmt.Errorf("there is no volume %s", e.hop)
+	}
+	for _, c := range cs {
+		service := proxies[c.Component()]
+		if service == "" {
+			continue
+		}
+		if v := vs[0]; v.Driver != "local" || !maps.Equal(v.Options, compose.HopOptions(c.Config.User)) {
+			return fmt.Errorf("the volume %s is not in memory and of the sidecars' user", v.Name)
+		}
+		var at []string
+		for _, m := range c.Mounts {
+			if m.Type == "volume" {
+				at = append(at, fmt.Sprint(m.Name, m.Destination, m.RW))
+			}
+		}
+		if want := fmt.Sprint(e.hop, compose.HopDir, !compose.HopReadOnly[service]); !slices.Equal(at, []string{want}) {
+			return fmt.Errorf("%s does not see the socket between the proxies as it must", c.Component())
 		}
 	}
 	return nil

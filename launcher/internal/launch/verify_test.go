@@ -46,14 +46,14 @@ func standing() ([]engine.Container, []engine.Network, []engine.Volume) {
 		}
 		return n
 	}
-	hop := engine.Volume{Name: "project_hop", Driver: "local", Options: map[string]string{"type": "tmpfs", "device": "tmpfs"}, Labels: map[string]string{"bottle.component": "hop"}}
+	hop := engine.Volume{Name: "bottle-demo_hop", Driver: "local", Options: compose.HopOptions("5:5"), Labels: map[string]string{"bottle.component": "hop"}}
 	cs := []engine.Container{
 		container("agent", "agent", false, "inside"),
 		container("egressd", "5:5", true, "inside"),
 		container("pipelockd", "5:5", true, "outside"),
 	}
-	cs[1].Mounts = append(cs[1].Mounts, engine.Mount{Type: "volume", Name: hop.Name})
-	cs[2].Mounts = append(cs[2].Mounts, engine.Mount{Type: "volume", Name: hop.Name, RW: true})
+	cs[1].Mounts = append(cs[1].Mounts, engine.Mount{Type: "volume", Name: hop.Name, Destination: compose.HopDir})
+	cs[2].Mounts = append(cs[2].Mounts, engine.Mount{Type: "volume", Name: hop.Name, Destination: compose.HopDir, RW: true})
 	return cs, []engine.Network{network("inside", true), network("outside", false)}, []engine.Volume{hop}
 }
 
@@ -99,9 +99,8 @@ func TestCheck(t *testing.T) {
 		}, "publishes"},
 		"mount":        {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/var/run/docker.sock"; return c, n }, "agent sees /var/run/docker.sock"},
 		"mount beside": {func(c cs, n ns) (cs, ns) { c[0].Mounts[0].Source = "/state/demo-other"; return c, n }, "agent sees"},
-		"hop for all":  {func(c cs, n ns) (cs, ns) { c[0].Mounts = c[1].Mounts; return c, n }, "agent sees the socket between the proxies"},
-		"hop to write": {func(c cs, n ns) (cs, ns) { c[1].Mounts[1].RW = true; return c, n }, "egressd sees the socket between the proxies"},
-		"a volume":     {func(c cs, n ns) (cs, ns) { c[2].Mounts[1].Name = "mine"; return c, n }, "pipelockd sees the volume mine"},
+		"hop for all":  {func(c cs, n ns) (cs, ns) { c[0].Mounts = c[1].Mounts; return c, n }, "agent sees the volume bottle-demo_hop"},
+		"a volume":     {func(c cs, n ns) (cs, ns) { c[2].Mounts[1].Name = "mine"; return c, n }, "pipelockd does not see the socket"},
 		"a named one":  {func(c cs, n ns) (cs, ns) { c[0].Mounts[0] = engine.Mount{Type: "volume", Name: "mine"}; return c, n }, "agent sees the volume mine"},
 		"image's own": {func(c cs, n ns) (cs, ns) {
 			c[0].Mounts[0] = engine.Mount{Type: "volume", Name: strings.Repeat("a1", 32)}
@@ -120,7 +119,7 @@ func TestCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cs, ns, vs := standing()
 			cs, ns = c.change(cs, ns)
-			err := expect(parts{routes: true}, "/state/demo").check(cs, ns, vs)
+			err := expect("demo", parts{routes: true}, "/state/demo").check(cs, ns, vs)
 			if c.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -141,22 +140,51 @@ func TestLeftoverString(t *testing.T) {
 	}
 }
 
-func TestCheckVolumes(t *testing.T) {
+func TestCheckHop(t *testing.T) {
+	type cs = []engine.Container
 	for name, c := range map[string]struct {
-		change func(v *engine.Volume)
+		change func(cs, []engine.Volume) []engine.Volume
 		want   string
 	}{
-		"good":           {func(*engine.Volume) {}, ""},
-		"a directory":    {func(v *engine.Volume) { v.Options = map[string]string{"type": "none", "o": "bind", "device": "/etc"} }, "not in memory"},
-		"on the disk":    {func(v *engine.Volume) { v.Options = nil }, "not in memory"},
-		"another driver": {func(v *engine.Volume) { v.Driver = "nfs" }, "not in memory"},
-		"a stray one":    {func(v *engine.Volume) { v.Labels = nil }, "none of the bottle's"},
+		"good": {func(_ cs, v []engine.Volume) []engine.Volume { return v }, ""},
+		"a directory": {func(_ cs, v []engine.Volume) []engine.Volume {
+			v[0].Options = map[string]string{"type": "none", "o": "bind", "device": "/etc"}
+			return v
+		}, "not in memory"},
+		"bound":          {func(_ cs, v []engine.Volume) []engine.Volume { v[0].Options["o"] += ",bind"; return v }, "not in memory"},
+		"on the disk":    {func(_ cs, v []engine.Volume) []engine.Volume { v[0].Options = nil; return v }, "not in memory"},
+		"another driver": {func(_ cs, v []engine.Volume) []engine.Volume { v[0].Driver = "nfs"; return v }, "not in memory"},
+		"a stray one":    {func(_ cs, v []engine.Volume) []engine.Volume { return append(v, engine.Volume{Name: "x"}) }, "x is none of the bottle's"},
+		"none":           {func(_ cs, v []engine.Volume) []engine.Volume { return nil }, "there is no volume bottle-demo_hop"},
+		"another's": {func(c cs, v []engine.Volume) []engine.Volume {
+			c[1].Mounts[1].Name, c[2].Mounts[1].Name = "evil_hop", "evil_hop"
+			return v
+		}, "does not see the socket"},
+		"elsewhere":   {func(c cs, v []engine.Volume) []engine.Volume { c[2].Mounts[1].Destination = "/etc/bottle"; return v }, "pipelockd does not see"},
+		"to write":    {func(c cs, v []engine.Volume) []engine.Volume { c[1].Mounts[1].RW = true; return v }, "egressd does not see"},
+		"not mounted": {func(c cs, v []engine.Volume) []engine.Volume { c[1].Mounts = c[1].Mounts[:1]; return v }, "egressd does not see"},
 	} {
 		cs, ns, vs := standing()
-		c.change(&vs[0])
-		err := expect(parts{routes: true}, "/state/demo").check(cs, ns, vs)
+		err := expect("demo", parts{routes: true}, "/state/demo").check(cs, ns, c.change(cs, vs))
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: want %q, got %v", name, c.want, err)
 		}
+	}
+}
+
+// A bottle without routes has one proxy, and so no volume.
+func TestCheckNoHop(t *testing.T) {
+	cs, ns, vs := standing()
+	delete(cs[2].NetworkSettings.Networks, "project_outside")
+	for _, n := range []string{"inside", "outside"} {
+		cs[2].NetworkSettings.Networks["project_"+n] = engine.Attachment{NetworkID: "id of " + n}
+	}
+	cs[2].Mounts = cs[2].Mounts[:1]
+	without := []engine.Container{cs[0], cs[2]}
+	if err := expect("demo", parts{}, "/state/demo").check(without, ns, nil); err != nil {
+		t.Error(err)
+	}
+	if err := expect("demo", parts{}, "/state/demo").check(without, ns, vs); err == nil {
+		t.Error("a volume that nobody needs was taken")
 	}
 }

@@ -95,7 +95,7 @@ func pastAttempts() []*attempt {
 		{id: "broadcast", words: "broadcast and multicast on the link, past the routing table", judge: judgeEar,
 			plan: targets("broadcast", func(v *view) ([]string, string) { return []string{fmt.Sprint(v.ear.port)}, "" })},
 		{id: "icmp", words: "ICMP to the proxy and out", plan: targets("icmp", pinged), judge: judgePing},
-		{id: "hop-socket", words: "the socket between the proxies, in its place in theirs", plan: fixed("unix", compose.HopSocket), judge: judgeShut},
+		{id: "hop-socket", words: "the socket between the proxies, in its place in theirs", plan: fixed("unix", compose.HopDir, compose.HopSocket), judge: judgeShut},
 		{id: "outside-network", words: "the network with a route to the internet", plan: targets("tcp", toOutside), judge: judgeNoPacket},
 		{id: "other-bottles", words: "the sidecars of other bottles", plan: targets("tcp", func(v *view) ([]string, string) {
 			if len(v.others) == 0 {
