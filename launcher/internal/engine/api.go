@@ -198,16 +198,31 @@ func (e *Engine) dialStdio(ctx context.Context) (net.Conn, error) {
 	return c, nil
 }
 
-// Read implements [net.Conn]. What the client complained of is its error.
+// Read implements [net.Conn].
 func (c *stdioConn) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
-	if n == 0 && err != nil {
-		_ = c.Close()
-		if said := lastLine(c.said.String()); said != "" {
-			return 0, complaint(said)
-		}
+	if n == 0 {
+		err = c.told(err)
 	}
 	return n, err
+}
+
+// Write implements [net.Conn].
+func (c *stdioConn) Write(p []byte) (int, error) {
+	n, err := c.WriteCloser.Write(p)
+	return n, c.told(err)
+}
+
+// told is what the client complained of, if it did, in the place of an error.
+func (c *stdioConn) told(err error) error {
+	if err == nil {
+		return nil
+	}
+	_ = c.Close() // it has said all by then
+	if said := lastLine(c.said.String()); said != "" {
+		return complaint(said)
+	}
+	return err
 }
 
 // Close implements [net.Conn].
