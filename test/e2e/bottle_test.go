@@ -150,6 +150,18 @@ func (b *bottle) shell(t *testing.T, script string) string {
 // python runs a program of testdata on an input and decodes what it printed.
 func (b *bottle) python(t *testing.T, user, program string, in, out any) {
 	t.Helper()
+	r := b.script(t, user, program, in)
+	if r.Status != 0 {
+		t.Fatalf("%s ended with %s", program, r)
+	}
+	if err := json.Unmarshal([]byte(r.Stdout), out); err != nil {
+		t.Fatalf("%s: %v: %s", program, err, r)
+	}
+}
+
+// script runs a program of testdata, however it ends.
+func (b *bottle) script(t *testing.T, user, program string, in any) trial.Result {
+	t.Helper()
 	source, err := os.ReadFile(filepath.Join("testdata", program))
 	if err != nil {
 		t.Fatal(err)
@@ -158,13 +170,7 @@ func (b *bottle) python(t *testing.T, user, program string, in, out any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := b.exec(t, user, string(data), "python3", "-c", string(source))
-	if r.Status != 0 {
-		t.Fatalf("%s ended with %s", program, r)
-	}
-	if err := json.Unmarshal([]byte(r.Stdout), out); err != nil {
-		t.Fatalf("%s: %v: %s", program, err, r)
-	}
+	return b.exec(t, user, string(data), "python3", "-c", string(source))
 }
 
 // auditOf reads the audit log of a component.

@@ -44,14 +44,22 @@ func asker(t *testing.T, args ...string) (*world, *bottle, string) {
 	return w, w.mustStart(t, home, "asker", args...), home
 }
 
-// ask calls an MCP tool from inside the bottle; the answer comes later.
+// ask calls an MCP tool from inside the bottle; the answer comes later. It is empty
+// where the session ended, and the program with it, before it could be read.
 func (b *bottle) ask(t *testing.T, tool string, arguments map[string]any) <-chan asked {
 	t.Helper()
 	answers := make(chan asked, 1)
 	go func() {
 		defer close(answers)
+		const killed = 128 + 9
+		r := b.script(t, "agent", "ask.py", map[string]any{"tool": tool, "arguments": arguments})
+		if r.Status == killed {
+			return
+		}
 		var a asked
-		b.python(t, "agent", "ask.py", map[string]any{"tool": tool, "arguments": arguments}, &a)
+		if err := json.Unmarshal([]byte(r.Stdout), &a); err != nil || r.Status != 0 {
+			t.Errorf("%s ended with %s (%v)", tool, r, err)
+		}
 		answers <- a
 	}()
 	return answers

@@ -11,11 +11,11 @@ import (
 // sysctls is where the kernel has its settings of the network.
 const sysctls = "/proc/sys/net/"
 
-// shield takes the host out of a bottle's own bridges as far as the engine leaves it
+// shield takes the host out of a bottle's own bridge as far as the engine leaves it
 // there. A bridge without an address of the host's still hands broadcasts and
 // multicasts up to it, and so to every service that listens for datagrams on all
 // addresses: the kernel drops them once it wants to see that an answer would go back
-// the same way, which on these bridges none does. And every engine leaves the bridge
+// the same way, which on that bridge none does. And every engine leaves the bridge
 // of a network without IPv6 a link-local address, which goes when the bridge has none
 // of that family. The settings end with the bridge.
 func (b *Bottle) shield(ns []engine.Network) {
