@@ -116,7 +116,9 @@ var errCredential = errors.New("the route's credential is missing")
 // forward sends the request on and its response back, streaming both.
 func (s *service) forward(w http.ResponseWriter, r *http.Request, x *exchange) {
 	counted := &meter.Response{ResponseWriter: mitm.KeepEarly(w), Interim: x.scrubHeader}
-	body := &meter.Body{ReadCloser: mitm.Patient(w, r)}
+	patient, end := mitm.Patient(w, r)
+	defer end()
+	body := &meter.Body{ReadCloser: patient}
 	r.Body, x.body = body, body
 	if x.route.Limits != nil && x.route.Limits.MaxRequestBytes > 0 {
 		r.Body = http.MaxBytesReader(counted, r.Body, int64(x.route.Limits.MaxRequestBytes))

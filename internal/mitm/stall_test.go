@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"testing"
 	"time"
@@ -18,7 +19,8 @@ import (
 func TestStalledBodyEnds(t *testing.T) {
 	ended := make(chan error, 1)
 	ca, dial := serveWith(t, Options{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, err := io.ReadAll(newPatient(w, r, 50*time.Millisecond))
+		body, _ := newPatient(w, r, 50*time.Millisecond)
+		_, err := io.ReadAll(body)
 		ended <- err
 	})})
 	for _, h2 := range []bool{false, true} {
@@ -52,7 +54,8 @@ func TestStalledBodyEnds(t *testing.T) {
 // the body was waited for must not end the connection then.
 func TestPatienceEndsWithTheBody(t *testing.T) {
 	ca, dial := serveWith(t, Options{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.ReadAll(newPatient(w, r, 30*time.Millisecond))
+		body, _ := newPatient(w, r, 30*time.Millisecond)
+		_, _ = io.ReadAll(body)
 		select {
 		case <-r.Context().Done():
 		case <-time.After(120 * time.Millisecond):
@@ -102,5 +105,42 @@ func TestServerNameInALargeSplitHello(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		raw.Close()
+	}
+}
+
+// A transport reads a body on when its upstream has answered early and the handler has
+// returned, over HTTP/2 as well.
+func TestPatienceAfterItsHandler(t *testing.T) {
+	bodies := make(chan io.ReadCloser, 1)
+	returned := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, end := newPatient(w, r, time.Minute)
+		defer end()
+		bodies <- body
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	in, out := io.Pipe()
+	defer out.Close()
+	go func() {
+		defer close(returned)
+		resp, err := server.Client().Post(server.URL, "text/plain", in)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if resp.ProtoMajor != 2 {
+			t.Errorf("it was served over %s", resp.Proto)
+		}
+		_ = resp.Body.Close()
+	}()
+	body := <-bodies
+	<-returned
+	for range 100 { // the server lets go of the writer a moment after the answer
+		if _, err := body.Read(make([]byte, 16)); err == nil {
+			t.Fatal("a body was read behind its handler")
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
