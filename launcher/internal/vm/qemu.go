@@ -42,15 +42,11 @@ func qemuArgs(c Config, accel string) []string {
 	if !c.Verbose {
 		line += " quiet loglevel=3"
 	}
-	cpu := "max"
-	if accel == "kvm" {
-		cpu = "host"
-	}
 	fd := func(n int) string { return "/proc/self/fd/" + strconv.Itoa(n) }
 	args := []string{
 		"-name", c.Name, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none",
 		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-		"-accel", accel, "-M", "pc,usb=off,vmport=off", "-cpu", cpu,
+		"-accel", accel, "-M", "pc,usb=off,vmport=off", "-cpu", cpu(accel),
 		"-smp", strconv.Itoa(c.CPUs), "-m", strconv.FormatInt(c.Memory>>20, 10) + "M",
 		"-kernel", fd(fdKernel), "-initrd", fd(fdInitrd), "-append", line,
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
@@ -104,9 +100,18 @@ func (q *qemuDriver) Check(ctx context.Context) (string, error) {
 // which QEMU ends with the status 0x21: mov al,0x10; out 0xf4,al; hlt.
 var probe = append(append([]byte{0xb0, 0x10, 0xe6, 0xf4, 0xf4}, make([]byte, 505)...), 0x55, 0xaa)
 
-// boots reports whether an accelerator runs a machine, as the user that monitors
-// become and no other. /dev/kvm may open and still run none, where the host is a
-// virtual machine itself, and it may be root's alone.
+// cpu is the processor of a machine: all that its accelerator has.
+func cpu(accel string) string {
+	if accel == "kvm" {
+		return "host"
+	}
+	return "max"
+}
+
+// boots reports whether an accelerator runs a machine with the processor that machines
+// have, as the user that monitors become and no other. /dev/kvm may open and still run
+// none, or not that processor, where the host is a virtual machine itself, and it may
+// be root's alone.
 func boots(ctx context.Context, accel string) bool {
 	program, err := tool(qemu)
 	if err != nil {
@@ -124,7 +129,7 @@ func boots(ctx context.Context, accel string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-no-reboot",
-		"-accel", accel, "-M", "pc", "-m", "16M", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-drive", "format=raw,file="+disk)
+		"-accel", accel, "-M", "pc", "-cpu", cpu(accel), "-m", "16M", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-drive", "format=raw,file="+disk)
 	cmd.Env, cmd.SysProcAttr = []string{}, confined(nobody, nobody)
 	var exit *exec.ExitError
 	return errors.As(cmd.Run(), &exit) && exit.ExitCode() == 0x21
