@@ -65,7 +65,7 @@ func lintHop(p *types.Project, report func(where, format string, args ...any)) {
 		readOnly, proxy := HopReadOnly[name]
 		var want []types.ServiceVolumeConfig
 		if proxy && wanted {
-			want = []types.ServiceVolumeConfig{{Type: types.VolumeTypeVolume, Source: HopVolume, Target: HopDir, ReadOnly: readOnly, Volume: &types.ServiceVolumeVolume{NoCopy: true}}}
+			want = append(want, volumeAt(HopVolume, HopDir, readOnly))
 		}
 		if !reflect.DeepEqual(at, want) {
 			report("service "+name, "does not see the socket between the proxies as it must")

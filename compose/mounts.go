@@ -78,12 +78,18 @@ func (t *translation) mounts(s types.ServiceConfig) (mounts []MountRequest, err 
 	return mounts, nil
 }
 
+// volumeAt is the one way in which a service mounts a volume.
+func volumeAt(source, target string, readOnly bool) types.ServiceVolumeConfig {
+	return types.ServiceVolumeConfig{
+		Type: types.VolumeTypeVolume, Source: source, Target: target, ReadOnly: readOnly, Volume: &types.ServiceVolumeVolume{NoCopy: true},
+	}
+}
+
 func (t *translation) volumeMount(service string, v types.ServiceVolumeConfig) (MountRequest, error) {
 	m := MountRequest{
 		Type: v.Type, Source: t.p.Volumes[v.Source].Name, Target: v.Target, ReadOnly: v.ReadOnly, VolumeOptions: &VolumeOptions{NoCopy: true},
 	}
-	want := types.ServiceVolumeConfig{Type: v.Type, Source: v.Source, Target: v.Target, ReadOnly: v.ReadOnly, Volume: &types.ServiceVolumeVolume{NoCopy: true}}
-	if m.Source == "" || !reflect.DeepEqual(v, want) {
+	if m.Source == "" || !reflect.DeepEqual(v, volumeAt(v.Source, v.Target, v.ReadOnly)) {
 		return m, fmt.Errorf("compose: the service %s mounts the volume %s in a way that cannot be passed on to the engine", service, v.Source)
 	}
 	return m, nil

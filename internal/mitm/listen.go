@@ -20,7 +20,7 @@ func listen(address string) (net.Listener, error) {
 	if !ok {
 		return net.Listen("tcp", address)
 	}
-	if err := clear(file); err != nil {
+	if err := removeStale(file); err != nil {
 		return nil, err
 	}
 	l, err := net.Listen("unix", file)
@@ -35,9 +35,9 @@ func listen(address string) (net.Listener, error) {
 	return l, nil
 }
 
-// clear removes the socket of a process that was killed. One that somebody answers
+// removeStale removes the socket of a process that was killed. One that somebody answers
 // at is left, and so is what is no socket.
-func clear(file string) error {
+func removeStale(file string) error {
 	fi, err := os.Lstat(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
